@@ -1,0 +1,1 @@
+"""The wiring: configuration, command line, pipeline, and the life of the process."""

@@ -1,0 +1,1 @@
+"""Decide what meets what: pure computation on columns of alerts and on triggers. No I/O, no clock."""

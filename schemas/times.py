@@ -1,0 +1,97 @@
+"""Instants as integer microseconds since 1970-01-01T00:00:00 UTC, and every conversion to them.
+
+Leap seconds are not counted, as in POSIX time, so that UTC dates and microseconds correspond
+one to one; the difference of two instants on either side of a leap second is one second short.
+"""
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import numpy as np
+from astropy.time import Time
+from numpy.typing import NDArray
+
+US_PER_S = 1_000_000
+US_PER_DAY = 86_400 * US_PER_S
+JD_UNIX_EPOCH = 2_440_587.5
+MJD_UNIX_EPOCH = 40_587.0
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_ISO = re.compile(
+    r"\s*(\d{4})-(\d{1,2})-(\d{1,2})[T ](\d{1,2}):(\d{1,2}):(\d{1,2})(?:\.(\d*))?\s*(Z|[+-]\d\d:?\d\d)?\s*"
+)
+
+
+def us_from_jd_utc(jd: NDArray[np.float64] | float) -> NDArray[np.int64]:
+    """Microseconds UTC of Julian dates UTC. A float64 JD resolves about 40 us."""
+    days = np.asarray(jd, np.float64) - JD_UNIX_EPOCH
+    return np.asarray(np.rint(days * US_PER_DAY), np.int64)
+
+
+def us_from_mjd_utc(mjd: NDArray[np.float64] | float) -> NDArray[np.int64]:
+    """Microseconds UTC of modified Julian dates UTC."""
+    days = np.asarray(mjd, np.float64) - MJD_UNIX_EPOCH
+    return np.asarray(np.rint(days * US_PER_DAY), np.int64)
+
+
+def us_from_mjd_tai(mjd: NDArray[np.float64] | float) -> NDArray[np.int64]:
+    """Microseconds UTC of modified Julian dates TAI (37 s ahead of UTC since 2017)."""
+    return us_from_astropy(Time(mjd, format="mjd", scale="tai"))
+
+
+def us_from_gps(gps_s: NDArray[np.float64] | float) -> NDArray[np.int64]:
+    """Microseconds UTC of GPS seconds (18 s ahead of UTC since 2017)."""
+    return us_from_astropy(Time(gps_s, format="gps"))
+
+
+def us_from_astropy(time: Time) -> NDArray[np.int64]:
+    """Microseconds UTC of an astropy time of any scale, shape kept."""
+    utc = time.utc
+    whole_days = (utc.jd1 - JD_UNIX_EPOCH) * US_PER_DAY
+    return np.asarray(np.rint(whole_days) + np.rint(utc.jd2 * US_PER_DAY), np.int64)
+
+
+def us_from_iso(text: str) -> int:
+    """Microseconds UTC of an ISO 8601 date and time; without a zone it is taken as UTC.
+
+    Raises
+    ------
+    ValueError
+        If the text is no valid date and time.
+    """
+    found = _ISO.fullmatch(text)
+    if not found:
+        raise ValueError(f"not an ISO 8601 date and time: {text!r}")
+    year, month, day, hour, minute, second = (int(found[i]) for i in range(1, 7))
+    micro = int((found[7] or "0").ljust(7, "0")[:7])
+    leap = second == 60  # noqa: PLR2004 - a leap second; datetime has none
+    instant = datetime(year, month, day, hour, minute, 59 if leap else second, tzinfo=UTC)
+    offset = timedelta()
+    if found[8] and found[8] != "Z":
+        digits = found[8][1:].replace(":", "")
+        offset = timedelta(hours=int(digits[:2]), minutes=int(digits[2:]))
+        offset = -offset if found[8][0] == "-" else offset
+    base = us_from_datetime(instant - offset) + (US_PER_S if leap else 0)
+    return base + (micro + 5) // 10
+
+
+def us_from_datetime(instant: datetime) -> int:
+    """Microseconds UTC of an aware datetime."""
+    return (instant - _EPOCH) // timedelta(microseconds=1)
+
+
+def datetime_from_us(us: int) -> datetime:
+    """Aware UTC datetime of microseconds."""
+    return _EPOCH + timedelta(microseconds=int(us))
+
+
+def iso_from_us(us: int) -> str:
+    """``2020-01-07T04:30:12.345678Z``; always microseconds, always Z, so that text sorts as time."""
+    return datetime_from_us(us).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def astropy_from_us(us: Any) -> Time:
+    """Astropy UTC time of microseconds, shape kept."""
+    us = np.asarray(us, np.int64)
+    days, rest = np.divmod(us, US_PER_DAY)
+    return Time(JD_UNIX_EPOCH + days, rest / US_PER_DAY, format="jd", scale="utc")

@@ -1,0 +1,27 @@
+"""What all tests share: where the real data is, how hard hypothesis tries, and no network."""
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+IN_CI = os.environ.get("CI", "").lower() in {"1", "true"}
+PROJECT = Path(__file__).resolve().parents[1]
+
+settings.register_profile(
+    "starcross", deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow], derandomize=IN_CI
+)
+settings.load_profile("starcross")
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    """Folder of real packets (STARCROSS_TEST_DATA, by default ../shared/data); skips where there is none."""
+    folder = Path(os.environ.get("STARCROSS_TEST_DATA", PROJECT.parent / "shared" / "data"))
+    if not folder.is_dir():
+        message = f"no real packets at {folder}: set STARCROSS_TEST_DATA to test with them"
+        if IN_CI:
+            pytest.fail(message)
+        pytest.skip(message)
+    return folder
