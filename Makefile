@@ -1,0 +1,63 @@
+# Everything a developer or a newcomer does, each by one word. `make help` lists them.
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.complete
+DEMO_DIR ?= starcross-demo
+# The newest Python from 3.11 on that really runs (a shim of a version manager may not).
+FIND_PYTHON = for p in $(PYTHON) python3.11 python3.12 python3.13 python3.14 python3 python; do \
+	if $$p -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then echo $$p; exit 0; fi; done; exit 1
+
+.PHONY: help setup demo test check format lint types floors docs lock clean
+
+help:  ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
+
+setup: $(STAMP)  ## make .venv with the command .venv/bin/starcross
+
+$(STAMP): pyproject.toml constraints.txt
+	@python=$$($(FIND_PYTHON)) || { echo "Starcross needs Python 3.11 or newer with venv; none was found (set PYTHON=...)" >&2; exit 1; }; \
+	echo "making $(VENV) with $$($$python --version)"; \
+	rm -rf $(VENV) && $$python -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --constraint constraints.txt pip setuptools
+	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-build-isolation --editable '.[dev]'
+	@touch $@
+
+demo: $(STAMP)  ## simulate a week of nights, search it, and show what was found
+	$(BIN)/starcross demo --out $(DEMO_DIR)
+
+test: $(STAMP)  ## all tests, with coverage
+	$(BIN)/python -m pytest --numprocesses=2 --dist=worksteal --cov --cov-report=term:skip-covered --cov-report=json:.coverage.json
+	$(BIN)/python -m tests.coverage_floor .coverage.json
+
+check: format lint types floors docs test  ## what CI runs: all that guards the quality, and the tests
+
+format: $(STAMP)
+	$(BIN)/ruff format --check .
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+
+types: $(STAMP)
+	$(BIN)/mypy
+
+floors: $(STAMP)
+	$(BIN)/lint-imports
+
+docs: $(STAMP)
+	$(BIN)/python -m pytest -q tests/test_docs.py --doctest-modules schemas matchers
+
+lock: $(STAMP)  ## resolve constraints.txt anew, for every Python from 3.11 on
+	$(BIN)/python -m pip install --quiet uv
+	sed 's/^.*"voevent-parse.*$$/    "orderedmultidict", "iso8601", "pytz",/' pyproject.toml > $(VENV)/pyproject.toml
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra dev --no-annotate --no-header \
+		$(VENV)/pyproject.toml --output-file $(VENV)/constraints.txt
+	{ echo '# Made by `make lock`: the versions that Starcross is built and tested with.'; \
+	  cat $(VENV)/constraints.txt; \
+	  echo 'pip==26.3'; echo 'setuptools==84.2.1'; echo "voevent-parse==1.0.3 ; python_full_version < '3.12'"; } > constraints.txt
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
