@@ -5,12 +5,21 @@ one to one; the difference of two instants on either side of a leap second is on
 """
 
 import re
+import warnings
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
 from astropy.time import Time
+from astropy.utils import iers
+from erfa import ErfaWarning
 from numpy.typing import NDArray
+
+# Leap seconds and Earth orientation come with the installed packages; nothing is ever downloaded, however old they are.
+iers.conf.auto_download = False
+iers.conf.auto_max_age = None
+iers.conf.iers_leap_second_auto_url = ""
+iers.conf.ietf_leap_second_auto_url = ""
 
 US_PER_S = 1_000_000
 US_PER_DAY = 86_400 * US_PER_S
@@ -45,8 +54,13 @@ def us_from_gps(gps_s: NDArray[np.float64] | float) -> NDArray[np.int64]:
 
 
 def us_from_astropy(time: Time) -> NDArray[np.int64]:
-    """Microseconds UTC of an astropy time of any scale, shape kept."""
-    utc = time.utc
+    """Microseconds UTC of an astropy time of any scale, shape kept.
+
+    Beyond the years for which leap seconds are announced, today's difference is used.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ErfaWarning)  # "dubious year", which the docstring states
+        utc = time.utc
     whole_days = (utc.jd1 - JD_UNIX_EPOCH) * US_PER_DAY
     return np.asarray(np.rint(whole_days) + np.rint(utc.jd2 * US_PER_DAY), np.int64)
 
@@ -94,4 +108,6 @@ def astropy_from_us(us: Any) -> Time:
     """Astropy UTC time of microseconds, shape kept."""
     us = np.asarray(us, np.int64)
     days, rest = np.divmod(us, US_PER_DAY)
-    return Time(JD_UNIX_EPOCH + days, rest / US_PER_DAY, format="jd", scale="utc")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ErfaWarning)
+        return Time(JD_UNIX_EPOCH + days, rest / US_PER_DAY, format="jd", scale="utc")
