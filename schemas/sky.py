@@ -11,22 +11,33 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
-Pixels = NDArray[np.int64]
+from schemas.pixels import (
+    DEG2_PER_SR,
+    ORDER,
+    PIXEL_COUNT,
+    PIXEL_SR,
+    Array,
+    Pixels,
+    cover,
+    merge,
+    pixels_of,
+    separation_deg,
+)
 
-ORDER = 29
-PIXEL_COUNT = 12 << (2 * ORDER)
-"""Number of order-29 pixels on the sphere."""
-
-
-def pixels_of(ra_deg: Array, dec_deg: Array) -> Pixels:
-    """Order-29 NESTED pixel of each position (ICRS, degrees). Shape (n,) in and out."""
-    raise NotImplementedError
-
-
-def separation_deg(ra1_deg: Array, dec1_deg: Array, ra2_deg: float, dec2_deg: float) -> Array:
-    """Great-circle distance in degrees, accurate from 0 to 180 deg (Vincenty's formula)."""
-    raise NotImplementedError
+__all__ = [
+    "ORDER",
+    "PIXEL_COUNT",
+    "Array",
+    "Cells",
+    "Circle",
+    "Contour",
+    "Pixels",
+    "Region",
+    "Shape",
+    "SkyMap",
+    "pixels_of",
+    "separation_deg",
+]
 
 
 class Region(Protocol):
@@ -47,11 +58,17 @@ class Region(Protocol):
 class Shape(Protocol):
     """A density known in closed form, so that level and density are exact at any point."""
 
-    def density_per_sr(self, ra_deg: Array, dec_deg: Array) -> Array: ...
+    def density_per_sr(self, ra_deg: Array, dec_deg: Array) -> Array:
+        """Density at each position."""
 
-    def credible_level(self, ra_deg: Array, dec_deg: Array) -> Array: ...
+    def credible_level(self, ra_deg: Array, dec_deg: Array) -> Array:
+        """Credible level of each position: probability where the density is higher."""
 
-    def area_deg2(self, level: float) -> float: ...
+    def level_bounds(self, ra_deg: Array, dec_deg: Array, radius_deg: float) -> tuple[Array, Array]:
+        """Lower and upper bound of the credible level within a radius of each position."""
+
+    def area_deg2(self, level: float) -> float:
+        """Area inside the contour of this level."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -93,19 +110,38 @@ class SkyMap:
 
     def density_per_sr(self, ra_deg: Array, dec_deg: Array, pixel: Pixels) -> Array:
         """Density at each position; 0 outside the map."""
-        raise NotImplementedError
+        if self.shape is not None:
+            return self.shape.density_per_sr(ra_deg, dec_deg)
+        rows, inside = _rows(self.lo, self.hi, pixel)
+        return np.where(inside, self.cell_density_per_sr[rows], 0.0)
 
     def credible_level(self, ra_deg: Array, dec_deg: Array, pixel: Pixels) -> Array:
         """Credible level at each position; 1 outside the map."""
-        raise NotImplementedError
+        if self.shape is not None:
+            return self.shape.credible_level(ra_deg, dec_deg)
+        rows, inside = _rows(self.lo, self.hi, pixel)
+        return np.where(inside, self.cell_level[rows], 1.0)
 
     def area_deg2(self, level: float) -> float:
-        """Area of the smallest region that holds probability `level`."""
-        raise NotImplementedError
+        """Area of the smallest region that holds probability `level`.
+
+        Of a gridded map it is the area of the cells in descending density, up to and including the one with
+        which their probability reaches `level`; that one's own level may be above `level`, so that
+        `credible_region` can be one cell smaller.
+        """
+        if self.shape is not None:
+            return self.shape.area_deg2(level)
+        reached = self.cell_level[self.cell_level >= level]
+        crossing = reached.min() if reached.size else self.cell_level.max()
+        used = self.cell_level <= crossing
+        return float((self.hi[used] - self.lo[used]).sum(dtype=np.float64) * PIXEL_SR * DEG2_PER_SR)
 
     def credible_region(self, level: float) -> Region:
         """All positions with credible level <= `level`."""
-        raise NotImplementedError
+        if self.shape is not None:
+            return Contour(self.shape, level, *cover(self.shape.level_bounds, level))
+        used = self.cell_level <= level
+        return Cells(*merge(self.lo[used], self.hi[used]))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -120,9 +156,59 @@ class Circle:
 
     @classmethod
     def around(cls, ra_deg: float, dec_deg: float, radius_deg: float) -> "Circle":
-        """The circle with intervals that surely cover it, for 0 < radius <= 180 deg."""
-        raise NotImplementedError
+        """The circle with intervals that surely cover it, for 0 < radius <= 180 deg.
 
-    def contains(self, ra_deg: Array, dec_deg: Array, pixel: Pixels) -> NDArray[np.bool_]:
+        Raises
+        ------
+        ValueError
+            If the radius is outside that range or the centre is no position.
+        """
+        if not 0 < radius_deg <= 180:  # noqa: PLR2004 - degrees
+            raise ValueError(f"radius of a circle is {radius_deg} deg, expected 0 < radius <= 180")
+        if not (np.isfinite(ra_deg) and -90 <= dec_deg <= 90):  # noqa: PLR2004 - degrees
+            raise ValueError(f"centre of a circle is ({ra_deg}, {dec_deg}) deg, expected a position")
+
+        def bounds(ra: Array, dec: Array, radius: float) -> tuple[Array, Array]:
+            distance = separation_deg(ra, dec, ra_deg, dec_deg)
+            return distance - radius, np.minimum(distance + radius, 180)
+
+        return cls(ra_deg, dec_deg, radius_deg, *cover(bounds, radius_deg))
+
+    def contains(self, ra_deg: Array, dec_deg: Array, pixel: Pixels) -> NDArray[np.bool_]:  # noqa: ARG002 - a Region
         """Exact: separation <= radius."""
-        raise NotImplementedError
+        return separation_deg(ra_deg, dec_deg, self.ra_deg, self.dec_deg) <= self.radius_deg
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Contour:
+    """All positions of a shape with credible level <= `level`. A `Region`."""
+
+    shape: Shape
+    level: float
+    lo: Pixels
+    hi: Pixels
+
+    def contains(self, ra_deg: Array, dec_deg: Array, pixel: Pixels) -> NDArray[np.bool_]:  # noqa: ARG002 - a Region
+        """Exact: by the level of the position itself."""
+        return self.shape.credible_level(ra_deg, dec_deg) <= self.level
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Cells:
+    """Whole cells of a map: a `Region` that its intervals are exactly."""
+
+    lo: Pixels
+    hi: Pixels
+
+    def contains(self, ra_deg: Array, dec_deg: Array, pixel: Pixels) -> NDArray[np.bool_]:  # noqa: ARG002 - a Region
+        """Exact: whether the pixel lies in an interval."""
+        return _rows(self.lo, self.hi, pixel)[1]
+
+
+def _rows(lo: Pixels, hi: Pixels, pixel: Pixels) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
+    """For each pixel the interval that it could lie in, and whether it does. Needs an interval at least
+    only for what is inside: without any, nothing is, and the rows must not be used."""
+    rows = np.searchsorted(lo, pixel, side="right") - 1
+    if not lo.size:
+        return rows, np.zeros(rows.shape, bool)
+    return rows, (rows >= 0) & (pixel < hi[rows])

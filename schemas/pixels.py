@@ -1,0 +1,122 @@
+"""Positions, order-29 NESTED pixels, and intervals of pixels that surely cover a part of the sky.
+
+Every pixel comes from cdshealpix: libraries disagree on about one position in a million, and on exact
+corners, so both sides of a comparison must ask the same one.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+from astropy import units as u
+from astropy.coordinates import Latitude, Longitude
+from cdshealpix import nested
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+Pixels = NDArray[np.int64]
+Bounds = Callable[[Array, Array, float], tuple[Array, Array]]
+"""``bounds(ra_deg, dec_deg, radius_deg)``: no value within the radius of a position is below the first
+or above the second result."""
+
+ORDER = 29
+PIXEL_COUNT = 12 << (2 * ORDER)
+"""Number of order-29 pixels on the sphere."""
+PIXEL_SR = 4 * np.pi / PIXEL_COUNT
+"""Solid angle of one order-29 pixel."""
+DEG2_PER_SR = (180 / np.pi) ** 2
+
+_CELL_RADIUS_DEG = 61.3
+"""At order k no point of a cell is further from its centre than this over 2^k. The exact value is the distance
+from the centre to the farthest corner; it grows from 48.19 at order 0 towards 61.25."""
+_BORDER_CELLS = 256
+"""A cover is refined until its border has so many cells: for a circle they are then about a 24th of its radius."""
+
+
+def pixels_of(ra_deg: Array, dec_deg: Array) -> Pixels:
+    """Order-29 NESTED pixel of each position (ICRS, degrees). Shape (n,) in and out.
+
+    Raises
+    ------
+    ValueError
+        If a coordinate is not finite or a declination is outside [-90, 90].
+    """
+    ra_deg, dec_deg = np.atleast_1d(np.asarray(ra_deg, np.float64)), np.atleast_1d(np.asarray(dec_deg, np.float64))
+    if ra_deg.shape != dec_deg.shape:
+        raise ValueError(f"{ra_deg.size} right ascensions but {dec_deg.size} declinations")
+    if not ra_deg.size:
+        return np.zeros(0, np.int64)
+    # cdshealpix gives a valid-looking pixel for NaN.
+    if not (np.isfinite(ra_deg).all() and np.isfinite(dec_deg).all()):
+        raise ValueError("a position is not finite")
+    if np.abs(dec_deg).max() > 90:  # noqa: PLR2004 - degrees
+        raise ValueError("a declination is outside [-90, 90] deg")
+    lon, lat = Longitude(ra_deg, u.deg, copy=False), Latitude(dec_deg, u.deg, copy=False)
+    return np.asarray(nested.lonlat_to_healpix(lon, lat, ORDER, num_threads=1), np.int64)
+
+
+def cell_centres(cells: Pixels, order: int | NDArray[np.uint8]) -> tuple[Array, Array]:
+    """Right ascension and declination (deg) of the centres of NESTED cells. Shape (n,)."""
+    if not cells.size:
+        return np.zeros(0), np.zeros(0)
+    lon, lat = nested.healpix_to_lonlat(cells.astype(np.uint64), np.asarray(order, np.uint8), num_threads=1)
+    return lon.deg, lat.deg
+
+
+def cell_radius_deg(order: int) -> float:
+    """An angle that no point of a cell of this order exceeds from the cell's centre."""
+    return float(_CELL_RADIUS_DEG / (1 << order))
+
+
+def separation_deg(ra1_deg: Array, dec1_deg: Array, ra2_deg: float, dec2_deg: float) -> Array:
+    """Great-circle distance in degrees, accurate from 0 to 180 deg (Vincenty's formula)."""
+    d_ra = np.radians(np.asarray(ra1_deg, np.float64) - ra2_deg)
+    dec1, dec2 = np.radians(np.asarray(dec1_deg, np.float64)), np.radians(dec2_deg)
+    sin1, cos1, sin2, cos2 = np.sin(dec1), np.cos(dec1), np.sin(dec2), np.cos(dec2)
+    cos_d_ra = np.cos(d_ra)
+    across = np.hypot(cos1 * np.sin(d_ra), cos2 * sin1 - sin2 * cos1 * cos_d_ra)
+    return np.asarray(np.degrees(np.arctan2(across, sin2 * sin1 + cos2 * cos1 * cos_d_ra)), np.float64)
+
+
+def merge(lo: Pixels, hi: Pixels) -> tuple[Pixels, Pixels]:
+    """Intervals in any order, which may touch but not overlap, as the fewest sorted ones."""
+    rows = np.argsort(lo, kind="stable")
+    lo, hi = lo[rows], hi[rows]
+    first = np.ones(len(lo), bool)
+    first[1:] = lo[1:] != hi[:-1]
+    return lo[first], hi[np.roll(first, -1)]
+
+
+def cover(bounds: Bounds, limit: float) -> tuple[Pixels, Pixels]:
+    """Intervals that hold every position where a value is at most `limit`, and few others.
+
+    Cells are divided from order 0 on: one that lies inside for sure is kept whole, one that lies outside
+    for sure is dropped, until the border is fine enough for its length.
+
+    Parameters
+    ----------
+    bounds
+        Lower and upper bound of the value within a radius of positions.
+    limit
+        Largest value inside.
+
+    Returns
+    -------
+    lo, hi
+        Sorted, disjoint, half-open order-29 intervals.
+    """
+    starts: list[Pixels] = []
+    ends: list[Pixels] = []
+    cells = np.arange(12, dtype=np.int64)
+    for order in range(ORDER + 1):
+        low, high = bounds(*cell_centres(cells, order), cell_radius_deg(order))
+        inside = high <= limit
+        border = cells[(low <= limit) & ~inside]
+        done = border.size >= _BORDER_CELLS or order == ORDER
+        kept = np.concatenate([cells[inside], border]) if done else cells[inside]
+        shift = 2 * (ORDER - order)
+        starts.append(kept << shift)
+        ends.append((kept + 1) << shift)
+        if done or not border.size:
+            break
+        cells = (4 * border[:, None] + np.arange(4)).ravel()
+    return merge(np.concatenate(starts), np.concatenate(ends))

@@ -1,0 +1,227 @@
+"""The geometry against astropy's separations, at the places where pixels are awkward."""
+
+import numpy as np
+import pytest
+from astropy import units as u
+from astropy.coordinates import SkyCoord
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from schemas.pixels import PIXEL_SR, cell_centres, cell_radius_deg, cover, merge
+from schemas.sky import ORDER, PIXEL_COUNT, Cells, Circle, SkyMap, pixels_of, separation_deg
+
+ARCSEC = 1 / 3600
+RA = st.one_of(st.floats(0, 360), st.sampled_from([0.0, 45.0, 90.0, 180.0, 270.0, 315.0, 360.0, 1e-9, 359.9999999]))
+DEC = st.one_of(
+    st.floats(-90, 90), st.sampled_from([90.0, -90.0, 89.99999, -89.99999, 0.0, 41.8103148957786, -41.8103148957786])
+)
+RADIUS = st.one_of(st.floats(-4, np.log10(180)).map(lambda x: float(10**x)), st.sampled_from([ARCSEC, 90.0, 180.0]))
+
+
+def oracle_deg(ra: np.ndarray, dec: np.ndarray, ra0: float, dec0: float) -> np.ndarray:
+    return np.asarray(SkyCoord(ra * u.deg, dec * u.deg).separation(SkyCoord(ra0 * u.deg, dec0 * u.deg)).deg)
+
+
+def ring(ra: float, dec: float, radius: float, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Positions at this distance, all around."""
+    around = SkyCoord(ra * u.deg, dec * u.deg).directional_offset_by(np.linspace(0, 360, n) * u.deg, radius * u.deg)
+    return np.asarray(around.ra.deg), np.asarray(around.dec.deg)
+
+
+def in_cover(lo: np.ndarray, hi: np.ndarray, pixel: np.ndarray) -> np.ndarray:
+    """Slowly and obviously: each pixel against each interval."""
+    return ((pixel[:, None] >= lo) & (pixel[:, None] < hi)).any(axis=1)
+
+
+def assert_sound(lo: np.ndarray, hi: np.ndarray) -> None:
+    assert lo.dtype == hi.dtype == np.int64
+    assert (lo < hi).all()
+    assert (hi[:-1] < lo[1:]).all(), "sorted, disjoint and merged"
+    assert lo[0] >= 0
+    assert hi[-1] <= PIXEL_COUNT
+
+
+def test_pixels_of_no_positions() -> None:
+    assert pixels_of(np.zeros(0), np.zeros(0)).shape == (0,)
+    assert pixels_of(np.zeros(0), np.zeros(0)).dtype == np.int64
+
+
+@pytest.mark.parametrize(
+    ("ra", "dec"), [(np.nan, 0.0), (0.0, np.nan), (np.inf, 0.0), (0.0, -np.inf), (0.0, 90.1), (0.0, -91.0)]
+)
+def test_what_is_no_position_has_no_pixel(ra: float, dec: float) -> None:
+    with pytest.raises(ValueError, match=r"finite|declination"):
+        pixels_of(np.array([10.0, ra]), np.array([10.0, dec]))
+
+
+def test_columns_of_different_length_are_refused() -> None:
+    with pytest.raises(ValueError, match="2 right ascensions but 1"):
+        pixels_of(np.zeros(2), np.zeros(1))
+
+
+@given(RA, DEC)
+def test_a_pixel_is_where_its_position_is(ra: float, dec: float) -> None:
+    pixel = pixels_of(np.array([ra]), np.array([dec]))
+    assert 0 <= pixel[0] < PIXEL_COUNT
+    for order in (0, 5, 13, ORDER):
+        centre = cell_centres(pixel >> 2 * (ORDER - order), order)
+        assert oracle_deg(*centre, ra, dec)[0] <= cell_radius_deg(order)
+
+
+def test_right_ascension_wraps() -> None:
+    ra = np.array([10.0, 370.0, -350.0])
+    assert len(set(pixels_of(ra, np.full(3, 33.0)))) == 1
+
+
+@given(RA, DEC, RA, DEC)
+@example(10.0, 20.0, 10.0, 20.0)
+@example(0.0, 0.0, 180.0, 0.0)
+@example(0.0, 90.0, 77.0, -90.0)
+def test_separation_is_astropys(ra1: float, dec1: float, ra2: float, dec2: float) -> None:
+    ours = separation_deg(np.array([ra1]), np.array([dec1]), ra2, dec2)
+    np.testing.assert_allclose(ours, oracle_deg(np.array([ra1]), np.array([dec1]), ra2, dec2), atol=1e-12)
+
+
+@given(RA, DEC, RADIUS)
+def test_a_circle_is_covered_and_tested_exactly(ra: float, dec: float, radius: float) -> None:
+    circle = Circle.around(ra, dec, radius)
+    assert_sound(circle.lo, circle.hi)
+    for factor in (0.0, 0.3, 0.999, 1 - 1e-9, 1 + 1e-9, 1.001, 1.5):
+        distance = min(radius * factor, 180.0)
+        if abs(distance - radius) < 1e-11:
+            continue
+        points = ring(ra, dec, distance, 40)
+        pixel = pixels_of(*points)
+        inside = oracle_deg(*points, ra, dec) <= radius
+        np.testing.assert_array_equal(circle.contains(*points, pixel), inside)
+        assert in_cover(circle.lo, circle.hi, pixel)[inside].all(), "an interval is missing"
+
+
+@given(RA, DEC, RADIUS)
+def test_a_cover_is_not_much_larger_than_its_circle(ra: float, dec: float, radius: float) -> None:
+    circle = Circle.around(ra, dec, radius)
+    covered_sr = float((circle.hi - circle.lo).sum()) * PIXEL_SR
+    true_sr = 4 * np.pi * np.sin(np.radians(radius) / 2) ** 2
+    assert true_sr * (1 - 1e-9) <= covered_sr <= 1.3 * true_sr
+    assert len(circle.lo) < 1500
+
+
+def test_cell_borders_belong_to_the_cover() -> None:
+    """Positions on the corners of coarse cells, seen from circles whose rim they are on."""
+    corners_ra, corners_dec = (
+        np.array([0.0, 45.0, 90.0, 67.5, 22.5]),
+        np.array([0.0, 0.0, 41.8103148957786, 19.4712, -90.0]),
+    )
+    for ra, dec in zip(corners_ra, corners_dec, strict=True):
+        for radius in (ARCSEC, 0.1, 7.0):
+            centre_ra, centre_dec = ring(float(ra), float(dec), radius * (1 - 1e-6), 7)
+            for centre in zip(centre_ra, centre_dec, strict=True):
+                circle = Circle.around(float(centre[0]), float(centre[1]), radius)
+                pixel = pixels_of(np.array([ra]), np.array([dec]))
+                assert circle.contains(np.array([ra]), np.array([dec]), pixel)[0]
+                assert in_cover(circle.lo, circle.hi, pixel)[0]
+
+
+@pytest.mark.parametrize("radius", [0.0, -1.0, 180.1, float("nan"), float("inf")])
+def test_a_circle_has_a_radius(radius: float) -> None:
+    with pytest.raises(ValueError, match="radius"):
+        Circle.around(10, 10, radius)
+
+
+@pytest.mark.parametrize("centre", [(float("nan"), 0.0), (0.0, float("nan")), (0.0, 91.0)])
+def test_a_circle_has_a_centre(centre: tuple[float, float]) -> None:
+    with pytest.raises(ValueError, match="centre"):
+        Circle.around(*centre, 1.0)
+
+
+def test_the_whole_sky_is_one_interval() -> None:
+    circle = Circle.around(12.0, 34.0, 180.0)
+    assert (circle.lo.tolist(), circle.hi.tolist()) == ([0], [PIXEL_COUNT])
+
+
+def test_nothing_is_covered_by_nothing() -> None:
+    lo, hi = cover(lambda ra, _dec, _radius: (np.ones_like(ra), np.ones_like(ra)), 0.5)
+    assert lo.size == hi.size == 0
+
+
+@given(st.sets(st.integers(0, 200), min_size=1))
+def test_merged_intervals_hold_the_same_pixels(pixels: set[int]) -> None:
+    shuffled = np.array(list(pixels), np.int64)
+    lo, hi = merge(shuffled, shuffled + 1)
+    assert {p for a, b in zip(lo, hi, strict=True) for p in range(a, b)} == pixels
+    assert (hi[:-1] < lo[1:]).all()
+
+
+def test_cell_radius_is_no_smaller_than_any_cell() -> None:
+    from cdshealpix import nested  # noqa: PLC0415 - only here
+
+    for order in range(7):
+        cells = np.arange(12 << 2 * order, dtype=np.uint64)
+        lon, lat = nested.vertices(cells, np.full(cells.size, order, np.uint8), step=4)
+        ra, dec = cell_centres(cells.astype(np.int64), order)
+        farthest = separation_deg(lon.deg, lat.deg, ra[:, None], dec[:, None]).max()
+        assert 0.7 * cell_radius_deg(order) < farthest <= cell_radius_deg(order)
+
+
+def gridded() -> SkyMap:
+    """Three quarters of base cell 0, with a quarter missing, and half of base cell 4."""
+    quarter = PIXEL_COUNT // 48
+    lo = np.array([0, quarter, 3 * quarter, 16 * quarter], np.int64)
+    hi = np.array([quarter, 2 * quarter, 4 * quarter, 18 * quarter], np.int64)
+    probability = np.array([0.1, 0.5, 0.2, 0.2])
+    return SkyMap(
+        lo,
+        hi,
+        probability / ((hi - lo) * PIXEL_SR),
+        np.array([1.0, 0.5, 0.7, 0.9]),
+        45.0,
+        20.0,
+        "made by hand",
+    )
+
+
+def test_a_gridded_map_answers_by_interval() -> None:
+    skymap = gridded()
+    quarter = PIXEL_COUNT // 48
+    pixel = np.array(
+        [0, quarter, 2 * quarter - 1, 2 * quarter, 3 * quarter, 18 * quarter - 1, 18 * quarter, PIXEL_COUNT - 1]
+    )
+    anywhere = np.zeros(len(pixel))
+    assert skymap.credible_level(anywhere, anywhere, pixel).tolist() == [1.0, 0.5, 0.5, 1.0, 0.7, 0.9, 1.0, 1.0]
+    density = skymap.density_per_sr(anywhere, anywhere, pixel)
+    np.testing.assert_allclose(density * quarter * PIXEL_SR, [0.1, 0.5, 0.5, 0, 0.2, 0.1, 0, 0])
+
+
+def test_before_the_first_interval_there_is_nothing() -> None:
+    whole = gridded()
+    skymap = SkyMap(whole.lo[2:], whole.hi[2:], whole.cell_density_per_sr[2:], whole.cell_level[2:], 0, 0, "part")
+    zero = np.zeros(1)
+    assert skymap.credible_level(zero, zero, np.array([5])).tolist() == [1.0]
+    assert skymap.density_per_sr(zero, zero, np.array([5])).tolist() == [0.0]
+
+
+def test_region_of_a_gridded_map_is_what_its_levels_say() -> None:
+    skymap = gridded()
+    quarter = PIXEL_COUNT // 48
+    region = skymap.credible_region(0.9)
+    assert region.lo.tolist() == [quarter, 3 * quarter, 16 * quarter]
+    assert region.hi.tolist() == [2 * quarter, 4 * quarter, 18 * quarter]
+    every = np.arange(48, dtype=np.int64) * quarter
+    zero = np.zeros(48)
+    np.testing.assert_array_equal(region.contains(zero, zero, every), skymap.credible_level(zero, zero, every) <= 0.9)
+    assert skymap.credible_region(0.4).lo.size == 0
+    assert not skymap.credible_region(0.4).contains(zero, zero, every).any()
+    assert skymap.credible_region(1.0).lo.tolist() == [0, 3 * quarter, 16 * quarter], "neighbours are merged"
+
+
+@pytest.mark.parametrize(
+    ("level", "quarters"), [(0.3, 1), (0.5, 1), (0.51, 2), (0.7, 2), (0.9, 4), (0.95, 5), (1.0, 5)]
+)
+def test_area_includes_the_crossing_row(level: float, quarters: int) -> None:
+    sky_deg2 = 129600 / np.pi
+    assert gridded().area_deg2(level) == pytest.approx(quarters * sky_deg2 / 48)
+
+
+def test_no_interval_holds_no_pixel() -> None:
+    nothing = Cells(np.zeros(0, np.int64), np.zeros(0, np.int64))
+    assert nothing.contains(np.zeros(3), np.zeros(3), np.arange(3)).tolist() == [False] * 3
