@@ -4,7 +4,8 @@ StarcrossError
 ├── BadInput             a message that cannot be read: counted, quarantined, never fatal
 │   ├── BadPacket        a survey packet
 │   ├── BadNotice        an observatory's notice
-│   └── BadSkyMap        a sky map
+│   ├── BadSkyMap        a sky map
+│   └── BadCoincidence   a coincidence of our own, read back
 ├── UnknownSchema        a packet whose writer schema is not at hand (it may come later)
 └── ConfigurationError   a configuration or call that makes no sense: exit code 2
 """
@@ -66,6 +67,10 @@ class BadNotice(BadInput):
 
 class BadSkyMap(BadInput):
     """A sky map that cannot be used."""
+
+
+class BadCoincidence(BadInput):
+    """A serialised coincidence that cannot be used."""
 
 
 class UnknownSchema(StarcrossError):  # noqa: N818

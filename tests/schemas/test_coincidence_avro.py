@@ -1,0 +1,82 @@
+import json
+from importlib import resources
+from io import BytesIO
+from typing import Any
+
+import fastavro
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schemas import coincidence_avro as wire
+from schemas.coincidence import json_schema, to_document
+from schemas.errors import BadCoincidence
+from schemas.times import iso_from_us, us_from_datetime
+from tests.coincidences import COINCIDENCE, changed, coincidences
+
+AVSC = json.loads((resources.files("schemas") / "avro/coincidence/1/0/coincidence.avsc").read_text("utf-8"))
+
+
+def _container(*written: Any) -> bytes:
+    stream = BytesIO()
+    wire.write_container(stream, written)
+    return stream.getvalue()
+
+
+def _docs_of_json(schema: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: (
+            field.get("description"),
+            _docs_of_json(definitions[field["$ref"].rsplit("/")[-1]], definitions) if "$ref" in field else None,
+        )
+        for name, field in schema["properties"].items()
+    }
+
+
+def _docs_of_avro(record: dict[str, Any]) -> dict[str, Any]:
+    return {
+        field["name"]: (
+            field["doc"],
+            _docs_of_avro(field["type"])
+            if isinstance(field["type"], dict) and field["type"]["type"] == "record"
+            else None,
+        )
+        for field in record["fields"]
+    }
+
+
+def test_avro_and_json_schema_have_the_same_fields_with_the_same_words() -> None:
+    published = json_schema()
+    assert _docs_of_avro(AVSC) == _docs_of_json(published, published["$defs"])
+    assert [field["name"] for field in AVSC["fields"]] == list(to_document(COINCIDENCE))
+    assert AVSC["namespace"] == "starcross.v1_0"
+
+
+@given(st.lists(coincidences(), max_size=3))
+def test_read_back_equal_by_ours_and_by_fastavro(written: list[Any]) -> None:
+    body = _container(*written)
+    assert wire.read_container(BytesIO(body)) == written
+    records = list(fastavro.reader(BytesIO(body)))
+    assert [record["object"]["alert_ids"] for record in records] == [list(c.object.alert_ids) for c in written]
+    for record, coincidence in zip(records, written, strict=True):
+        assert us_from_datetime(record["trigger"]["time_utc"]) == coincidence.trigger.time_us
+        assert iso_from_us(us_from_datetime(record["changed_utc"])) == to_document(coincidence)["changed_utc"]
+
+
+def test_bytes_depend_on_the_content_alone() -> None:
+    other = changed(reason="other")
+    assert _container(COINCIDENCE, other) == _container(COINCIDENCE, other)
+    assert _container(COINCIDENCE)[-16:] != _container(other)[-16:]
+
+
+def test_numbers_that_must_be_known_are_refused_when_they_are_not() -> None:
+    with pytest.raises(ValueError, match="overlap"):
+        _container(changed(overlap=float("nan")))
+
+
+def test_a_record_outside_the_ranges_is_refused() -> None:
+    record = next(iter(fastavro.reader(BytesIO(_container(COINCIDENCE)))))
+    assert isinstance(record, dict)
+    record["credible_level"] = 2.0
+    with pytest.raises(BadCoincidence, match="credible_level"):
+        wire.from_record(record)
