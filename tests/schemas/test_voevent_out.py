@@ -1,0 +1,253 @@
+import importlib.util
+import re
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from astropy import units
+from astropy.io.votable.ucd import parse_ucd
+from hypothesis import given
+from hypothesis import strategies as st
+from lxml import etree
+
+from schemas.errors import ConfigurationError
+from schemas.records import Coincidence, State
+from schemas.voevent_out import NAMESPACE, VoeventAuthor, is_ivorn, ivorn_of, voevent_bytes
+from tests.coincidences import COINCIDENCE, changed, coincidences
+
+AUTHOR = VoeventAuthor("org.example.starcross", "nights/coincidences", "Example", "A. Person", "person@example.org")
+WITHDRAWN = replace(COINCIDENCE, revision=3, state=State.WITHDRAWN, reason="retracted")
+UNPRINTABLE = st.text(st.characters(codec=None), max_size=15)
+
+
+def _root(coincidence: Coincidence, author: VoeventAuthor = AUTHOR) -> etree._Element:
+    return etree.fromstring(voevent_bytes(coincidence, author))
+
+
+def _text(root: etree._Element, path: str) -> str | None:
+    (found,) = root.findall(path)
+    return found.text
+
+
+def _params(root: etree._Element, path: str) -> dict[str, tuple[str | None, str | None, str | None]]:
+    return {
+        str(p.get("name")): (p.get("value"), p.get("unit"), p.get("dataType")) for p in root.findall(f"{path}/Param")
+    }
+
+
+def _cited(root: etree._Element) -> list[tuple[str | None, str | None]]:
+    return [(element.text, element.get("cite")) for element in root.findall("Citations/EventIVORN")]
+
+
+def test_head_and_author() -> None:
+    root = _root(COINCIDENCE)
+    assert root.tag == f"{{{NAMESPACE}}}VOEvent"
+    assert (root.get("version"), root.get("role")) == ("2.0", "observation")
+    assert root.get("ivorn") == "ivo://org.example.starcross/nights/coincidences#grb-5b0f7c2a9d1e4f36.r2"
+    assert _text(root, "Who/AuthorIVORN") == "ivo://org.example.starcross"
+    assert _text(root, "Who/Date") == "2020-01-09T03:10:59.999999Z"
+    assert [(e.tag, e.text) for e in root.findall("Who/Author/*")] == [
+        ("title", "Example"),
+        ("contactName", "A. Person"),
+        ("contactEmail", "person@example.org"),
+    ]
+    assert [e.tag for e in _root(COINCIDENCE, VoeventAuthor()).findall("Who/Author/*")] == ["title"]
+    assert _root(COINCIDENCE, VoeventAuthor(title="")).find("Who/Author") is None
+
+
+def test_a_test_trigger_makes_a_test_packet() -> None:
+    assert _root(changed(trigger={"test": True})).get("role") == "test"
+
+
+def test_where_and_when_is_the_first_matching_detection() -> None:
+    root = _root(COINCIDENCE)
+    place = "WhereWhen/ObsDataLocation"
+    (observatory,) = root.findall(f"{place}/ObservatoryLocation")
+    assert "Palomar" in str(observatory.get("id"))
+    coords = f"{place}/ObservationLocation/AstroCoords"
+    assert root.find(coords).get("coord_system_id") == "UTC-ICRS-TOPO"  # type: ignore[union-attr]
+    assert _text(root, f"{coords}/Time/TimeInstant/ISOTime") == "2020-01-08T03:22:10.500000"
+    assert _text(root, f"{coords}/Position2D/Value2/C1") == "37.6801234"
+    assert _text(root, f"{coords}/Position2D/Value2/C2") == "-8.4412345"
+    assert float(str(_text(root, f"{coords}/Position2D/Error2Radius"))) == pytest.approx(1 / 3600, rel=1e-4)
+    known = _params(root, "What/Group[@name='object']")
+    assert known["position_error_radius"] == ("1.0", "arcsec", "float")
+    assert known["position_error_containment"] == ("0.99", None, "float")
+    assert known["position_error_kind"] == ("statistical and systematic", None, "string")
+
+
+def test_an_unknown_survey_is_somewhere_on_the_ground() -> None:
+    root = _root(changed(object={"survey": "elasticc"}))
+    (observatory,) = root.findall("WhereWhen/ObsDataLocation/ObservatoryLocation")
+    assert observatory.get("id") == "GEOSURFACE"
+
+
+def test_what_has_trigger_object_statistics_and_provenance() -> None:
+    root = _root(COINCIDENCE)
+    assert [g.get("name") for g in root.findall("What/Group")] == [
+        "trigger",
+        "links",
+        "object",
+        "statistics",
+        "provenance",
+    ]
+    assert _params(root, "What")["state"] == ("updated", None, "string")
+    assert _params(root, "What")["revision"] == ("2", None, "int")
+    trigger = _params(root, "What/Group[@name='trigger']")
+    assert trigger["id"] == ("fermi-gbm:600117987", None, "string")
+    assert trigger["names"] == ("bn200107045, GRB 200107A", None, "string")
+    assert trigger["far_hz"] == ("1.5e-09", "Hz", "float")
+    assert trigger["test"] == ("false", None, "string")
+    assert _params(root, "What/Group[@name='links']")["lightcurve"][0] == COINCIDENCE.trigger.links["lightcurve"]
+    source = _params(root, "What/Group[@name='object']")
+    assert source["alert_ids"] == ("1102244560015015009, 1103244560015015011", None, "string")
+    assert source["mag"] == ("19.125", "mag", "float")
+    assert _params(root, "What/Group[@name='statistics']") == {
+        "delta_t_s": ("94648.25", "s", "float"),
+        "separation_deg": ("2.75", "deg", "float"),
+        "credible_level": ("0.3125", None, "float"),
+        "probability_density_per_sr": ("12.5", "sr-1", "float"),
+        "overlap": ("157.07963267948966", None, "float"),
+        "area_90_deg2": ("201.5", "deg2", "float"),
+    }
+    assert _params(root, "What/Group[@name='provenance']")["input_count"] == ("2", None, "int")
+
+
+def test_every_param_is_explained_with_a_ucd_and_a_unit_that_exist() -> None:
+    params = _root(COINCIDENCE).findall("What//Param")
+    assert len(params) > 40
+    for param in params:
+        parse_ucd(param.get("ucd"), check_controlled_vocabulary=True)
+        assert param.findtext("Description")
+        if param.get("unit"):
+            units.Unit(param.get("unit"), format="cds")
+
+
+def test_unknown_values_have_no_param() -> None:
+    root = _root(changed(trigger={"far_hz": None, "links": {}}, object={"mag": float("nan"), "mag_err": None}))
+    assert "far_hz" not in _params(root, "What/Group[@name='trigger']")
+    assert not {"mag", "mag_err"} & set(_params(root, "What/Group[@name='object']"))
+    assert root.find("What/Group[@name='links']") is None
+
+
+def test_why_says_how_probable_and_that_it_is_an_association() -> None:
+    (inference,) = _root(COINCIDENCE).findall("Why/Inference")
+    assert (inference.get("probability"), inference.get("relation")) == ("0.6875", "associated")
+    assert [name.text for name in inference.findall("Name")] == [
+        "fermi-gbm:600117987",
+        "bn200107045",
+        "GRB 200107A",
+    ]
+    (inference,) = _root(WITHDRAWN).findall("Why/Inference")
+    assert (inference.get("probability"), inference.get("relation")) == ("0", "associated")
+    assert inference.findtext("Description") == "The association is withdrawn: retracted."
+
+
+def test_citations_follow_up_then_supersede_then_retract() -> None:
+    followups = [
+        (COINCIDENCE.trigger.notice_ivorn, "followup"),
+        ("ivo://org.example.starcross/alerts/ztf#1102244560015015009", "followup"),
+    ]
+    own = "ivo://org.example.starcross/nights/coincidences#grb-5b0f7c2a9d1e4f36"
+    assert _cited(_root(replace(COINCIDENCE, revision=1, state=State.PROPOSED))) == followups
+    assert _cited(_root(COINCIDENCE)) == [*followups, (f"{own}.r1", "supersedes")]
+    assert _cited(_root(WITHDRAWN)) == [*followups, (f"{own}.r2", "retraction")]
+
+
+@pytest.mark.parametrize("ivorn", ["", "gcn.notices.einstein_probe.wxt.alert[0]@12", "ivo://a b/c#d", "http://x/y#z"])
+def test_what_is_no_ivorn_is_not_cited(ivorn: str) -> None:
+    made = changed(trigger={"notice_ivorn": ivorn}, object={"alert_ids": ()}, revision=1)
+    assert _root(made).find("Citations") is None
+
+
+@pytest.mark.parametrize(
+    ("text", "valid"),
+    [
+        ("ivo://nasa.gsfc.gcn/SWIFT#BAT_GRB_Pos_948219-461", True),
+        ("ivo://gwnet/LVC#S200115j-2-Initial", True),
+        ("IVO://gwnet/LVC?local", True),
+        ("ivo://gcn.nasa.gov/gcn.notices.icecube.gold_bronze_track_alerts#0011223344556677", True),
+        ("ivo://abc", True),
+        ("ivo://ab/c", False),
+        ("ivo://abc/d#e#f", False),
+        ("ivo://abc/d e", False),
+        ("ivo://abc/%zz", False),
+        ("ivo://abc/d\n", False),
+        ("ivo:///c", False),
+        ("xivo://abc/d", False),
+    ],
+)
+def test_ivorns_are_recognised(text: str, valid: bool) -> None:
+    assert is_ivorn(text) is valid
+
+
+def test_ids_that_do_not_fit_an_ivorn_are_escaped() -> None:
+    ivorn = ivorn_of(replace(COINCIDENCE, id="grb:a/b #\u00e9"), AUTHOR)
+    assert ivorn == "ivo://org.example.starcross/nights/coincidences#grb%3Aa%2Fb%20%23%C3%A9.r2"
+    assert is_ivorn(ivorn)
+
+
+@pytest.mark.parametrize("authority", ["", "ab", "a b c", "x/y/z", "-abc"])
+def test_an_authority_that_is_none_is_refused(authority: str) -> None:
+    with pytest.raises(ConfigurationError, match="authority"):
+        VoeventAuthor(authority=authority)
+
+
+@pytest.mark.parametrize("stream", ["", "/a", "a/", "a//b", "a#b", "a b"])
+def test_a_stream_that_is_none_is_refused(stream: str) -> None:
+    with pytest.raises(ConfigurationError, match="stream"):
+        VoeventAuthor(stream=stream)
+
+
+def test_a_withdrawal_repeats_what_did_not_change() -> None:
+    before, after = _root(COINCIDENCE), _root(WITHDRAWN)
+    for group in ("trigger", "links", "object", "statistics", "provenance"):
+        path = f"What/Group[@name='{group}']"
+        assert _params(after, path) == _params(before, path)
+    (old,), (new,) = before.findall("WhereWhen"), after.findall("WhereWhen")
+    assert etree.tostring(old) == etree.tostring(new)
+
+
+def test_the_same_coincidence_makes_the_same_bytes() -> None:
+    assert voevent_bytes(COINCIDENCE, AUTHOR) == voevent_bytes(replace(COINCIDENCE), AUTHOR)
+
+
+@given(coincidences(UNPRINTABLE))
+def test_any_text_makes_well_formed_xml_with_its_printable_part(coincidence: Any) -> None:
+    root = _root(coincidence)
+    assert is_ivorn(str(root.get("ivorn")))
+    for cited, _ in _cited(root):
+        assert is_ivorn(str(cited))
+    printable = re.sub("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", "\ufffd", coincidence.reason)
+    surrogate = re.sub("[\ud800-\udfff]", "\ufffd", printable)
+    assert _params(root, "What")["reason"][0] in {printable, surrogate}
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("voeventparse") is None,
+    reason="voevent-parse, which brings IVOA's schema, does not build on Python 3.12 and later",
+)
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+class TestWithVoeventParse:
+    """A second reader, with IVOA's own schema."""
+
+    @given(coincidences(UNPRINTABLE) | st.sampled_from([COINCIDENCE, WITHDRAWN]))
+    def test_packets_follow_the_schema(self, coincidence: Any) -> None:
+        import voeventparse  # noqa: PLC0415 - it is not there on every version of Python
+
+        packet = voeventparse.loads(voevent_bytes(coincidence, AUTHOR))
+        voeventparse.assert_valid_as_v2_0(packet)
+
+    def test_it_reads_what_was_written(self) -> None:
+        import voeventparse  # noqa: PLC0415
+
+        packet = voeventparse.loads(voevent_bytes(COINCIDENCE, AUTHOR))
+        position = voeventparse.get_event_position(packet)
+        assert (position.ra, position.dec, position.units) == (37.6801234, -8.4412345, "deg")
+        assert position.err == pytest.approx(1 / 3600, rel=1e-4)
+        time = voeventparse.get_event_time_as_utc(packet)
+        assert time.isoformat() == "2020-01-08T03:22:10.500000+00:00"
+        params = voeventparse.get_grouped_params(packet)
+        assert params["trigger"]["id"]["value"] == "fermi-gbm:600117987"
+        assert params["statistics"]["overlap"]["ucd"] == "stat.likelihood"
+        assert packet.attrib["ivorn"] == ivorn_of(COINCIDENCE, AUTHOR)
