@@ -122,8 +122,8 @@ class VoeventAuthor:
         If authority or stream cannot stand in an IVORN.
     """
 
-    authority: str = "starcross.local"
-    stream: str = "coincidences"
+    authority: str = "starcross.invalid"
+    stream: str = "coincidence"
     title: str = "Starcross"
     contact_name: str = ""
     contact_email: str = ""
