@@ -1,0 +1,163 @@
+"""Results as tables for a terminal. They fit 80 columns and use more where there are more."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from schemas.records import Coincidence, State
+
+MOST_ROWS: Final = 25
+_STATE_STYLES: Final = {State.PROPOSED: "green", State.UPDATED: "cyan", State.WITHDRAWN: "dim"}
+_DAY_S: Final = 86_400
+_HOUR_S: Final = 3_600
+
+
+@dataclass(frozen=True, slots=True)
+class InjectedRow:
+    """A source that was injected into a simulated night, and what became of it.
+
+    Attributes
+    ----------
+    kind
+        ``afterglow``, ``kilonova`` and so on.
+    name, trigger_id
+        The object, and the trigger to which it belongs.
+    rank
+        Its place among the trigger's coincidences, from 1; None if it was not found.
+    of
+        How many coincidences the trigger has.
+    note
+        Why it could not be found, where that is known: ``too faint``.
+    """
+
+    kind: str
+    name: str
+    trigger_id: str
+    rank: int | None
+    of: int
+    note: str = ""
+
+
+def coincidence_table(coincidences: Sequence[Coincidence], most: int = MOST_ROWS) -> RenderableType:
+    """The coincidences as they come, numbered within their triggers; those beyond ``most`` are only counted.
+
+    Parameters
+    ----------
+    coincidences
+        Best first.
+    """
+    if not coincidences:
+        return Text("No coincidences.", style="bold")
+    table = _table("Coincidences")
+    table.add_column("#", justify="right", no_wrap=True)
+    table.add_column("trigger", overflow="fold", min_width=12, style="bold")
+    table.add_column("object", overflow="fold", min_width=12)
+    table.add_column("after", justify="right", no_wrap=True)
+    table.add_column("sep", justify="right", no_wrap=True)
+    table.add_column("level", justify="right", no_wrap=True)
+    table.add_column("mag", justify="right", no_wrap=True)
+    table.add_column("state", no_wrap=True)
+    places: dict[str, int] = {}
+    for coincidence in coincidences[:most]:
+        trigger = coincidence.trigger.id
+        places[trigger] = places.get(trigger, 0) + 1
+        withdrawn = coincidence.state is State.WITHDRAWN
+        table.add_row(
+            "" if withdrawn else str(places[trigger]),
+            _plain(trigger + (" *" if coincidence.trigger.test else "")),
+            _plain(coincidence.object.object_id),
+            delay(coincidence.delta_t_s),
+            f"{coincidence.separation_deg:.2f}\u00b0",
+            f"{coincidence.credible_level:.2f}",
+            _magnitude(coincidence),
+            Text(coincidence.state.value, style=_STATE_STYLES[coincidence.state]),
+            style="dim" if withdrawn else "",
+        )
+    notes = []
+    if len(coincidences) > most:
+        notes.append(f"and {len(coincidences) - most} more")
+    if any(coincidence.trigger.test for coincidence in coincidences[:most]):
+        notes.append("* a test or mock trigger")
+    return Group(table, *(Text(note, style="dim") for note in notes))
+
+
+def summary_table(summary: Mapping[str, Any]) -> RenderableType:
+    """The counts of a run; a count inside another is indented, a zero is dim."""
+    table = _table("Summary")
+    table.add_column("", overflow="fold", min_width=20)
+    table.add_column("", justify="right", overflow="fold")
+    table.show_header = False
+    _add_counts(table, summary, 0)
+    return table
+
+
+def found_against_injected_table(rows: Iterable[InjectedRow]) -> RenderableType:
+    """What a search found of what was injected, with its place among the trigger's coincidences."""
+    rows = list(rows)
+    table = _table("Found against injected")
+    table.add_column("kind", no_wrap=True)
+    table.add_column("object", overflow="fold", min_width=12)
+    table.add_column("trigger", overflow="fold", min_width=12, style="bold")
+    table.add_column("found", no_wrap=True)
+    table.add_column("rank", justify="right", no_wrap=True)
+    for row in rows:
+        found = (
+            Text("yes", style="green") if row.rank is not None else Text("no", style="dim" if row.note else "bold red")
+        )
+        if row.note:
+            found.append(f", {_plain(row.note)}", style="dim")
+        place = f"{row.rank} of {row.of}" if row.rank is not None else ""
+        table.add_row(_plain(row.kind), _plain(row.name), _plain(row.trigger_id), found, place)
+    could = [row for row in rows if row.rank is not None or not row.note]
+    count = sum(row.rank is not None for row in could)
+    first = sum(row.rank == 1 for row in could)
+    line = f"found {count} of {len(could)} that could be found, {first} of them ranked first"
+    if len(could) < len(rows):
+        line += f"; {len(rows) - len(could)} more could not be found"
+    return Group(table, Text(line + "."))
+
+
+def delay(seconds: float) -> str:
+    """A delay as a person says it: ``12 s``, ``-3.2 h``, ``4.13 d``."""
+    if abs(seconds) < 2 * 60:
+        return f"{seconds:.0f} s"
+    if abs(seconds) < 2 * _HOUR_S:
+        return f"{seconds / 60:.1f} min"
+    if abs(seconds) < 2 * _DAY_S:
+        return f"{seconds / _HOUR_S:.1f} h"
+    return f"{seconds / _DAY_S:.2f} d"
+
+
+def _table(title: str) -> Table:
+    return Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", title_style="bold", padding=0)
+
+
+def _plain(text: str) -> Text:
+    """Text from outside: no markup, and no control characters that a terminal would obey."""
+    return Text("".join(character if character.isprintable() else "\ufffd" for character in text))
+
+
+def _magnitude(coincidence: Coincidence) -> Text:
+    source = coincidence.object
+    return _plain("-" if source.mag is None else f"{source.mag:.2f} {source.band}")
+
+
+def _add_counts(table: Table, counts: Mapping[str, Any], depth: int) -> None:
+    for name, value in counts.items():
+        label = _plain("  " * depth + str(name).replace("_", " "))
+        if isinstance(value, Mapping):
+            if value:
+                label.stylize("" if depth else "bold")
+                table.add_row(label, "")
+                _add_counts(table, value, depth + 1)
+        elif value is None:
+            table.add_row(label, Text("-", style="dim"))
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            table.add_row(label, Text(f"{value:,}", style="" if value else "dim"))
+        else:
+            table.add_row(label, _plain(str(value)))
