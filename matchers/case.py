@@ -1,0 +1,66 @@
+"""All that was heard of one trigger: what its state is folded from."""
+
+from dataclasses import dataclass, field
+
+from matchers.triggers import fold, is_retracted, order_of
+from schemas.records import Notice, Trigger
+from schemas.sky import SkyMap
+
+
+@dataclass(slots=True)
+class Case:
+    """The notices of one trigger, with the densities of the positions that they gave.
+
+    Attributes
+    ----------
+    heard_us
+        The data's clock when something was last heard.
+    """
+
+    heard_us: int
+    _notices: dict[str, Notice] = field(default_factory=dict)
+    _reported: dict[str, tuple[Notice, SkyMap]] = field(default_factory=dict)
+    _late: dict[str, SkyMap] = field(default_factory=dict)
+
+    def __contains__(self, ivorn: str) -> bool:
+        """Whether a notice was heard before."""
+        return ivorn in self._notices
+
+    def hear(self, notice: Notice, skymap: SkyMap | None) -> bool:
+        """Whether this notice, or the map that was made of it, is news.
+
+        Of several with the same IVORN the last by order counts, and of their maps that of the last that has one.
+        """
+        known = self._notices.get(notice.ivorn)
+        newer = known is None or order_of(notice) > order_of(known)
+        if newer:
+            self._notices[notice.ivorn] = notice
+        mapped = self._reported.get(notice.ivorn)
+        better = skymap is not None and (mapped is None or order_of(notice) > order_of(mapped[0]))
+        if skymap is not None and better:
+            self._reported[notice.ivorn] = (notice, skymap)
+        return newer or better
+
+    def hear_skymap(self, ivorn: str, skymap: SkyMap) -> None:
+        """Take the map that a notice linked to; it stands above what the notice said itself."""
+        self._late[ivorn] = skymap
+
+    @property
+    def retracted(self) -> bool:
+        """Whether the newest notice is a retraction, even if no notice says when the event was."""
+        return is_retracted(self._notices.values())
+
+    def fold(self) -> Trigger | None:
+        """The trigger's state; see `matchers.triggers.fold`."""
+        reported = {ivorn: skymap for ivorn, (_, skymap) in self._reported.items()}
+        trigger = fold(self._notices.values(), reported | self._late)
+        if trigger is not None and trigger.localised_by is not None:
+            self._drop_older_maps(trigger.localised_by.ivorn)
+        return trigger
+
+    def _drop_older_maps(self, localising: str) -> None:
+        """A position gives way only to that of a newer notice: older maps are large and not needed again."""
+        older = self._notices.keys() - {localising}
+        for ivorn in older:
+            self._reported.pop(ivorn, None)
+            self._late.pop(ivorn, None)

@@ -1,0 +1,33 @@
+"""Which coincidence to look at first."""
+
+import math
+from collections.abc import Iterable
+
+from schemas.records import Coincidence, State
+
+
+def overlap(probability_density_per_sr: float) -> float:
+    """Bayes factor of a common origin against an isotropic one, for a point source: 4 pi p.
+
+    Ashton et al. 2018, ApJ 860, 6, where the second density is a point.
+    """
+    return 4.0 * math.pi * probability_density_per_sr
+
+
+def rank(coincidences: Iterable[Coincidence]) -> list[Coincidence]:
+    """Best first, whatever the order given; a total order for coincidences that differ in id or revision.
+
+    Withdrawn ones come last; then the greater overlap is better, the lower credible level, and the first match
+    nearer in time to the trigger; the rest is decided by id and revision.
+    """
+    return sorted(
+        coincidences,
+        key=lambda c: (
+            c.state is State.WITHDRAWN,
+            -c.overlap,
+            c.credible_level,
+            abs(c.delta_t_s),
+            c.id,
+            -c.revision,
+        ),
+    )
