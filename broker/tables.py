@@ -58,7 +58,7 @@ def coincidence_table(coincidences: Sequence[Coincidence], most: int = MOST_ROWS
     table.add_column("trigger", overflow="fold", min_width=12, style="bold")
     table.add_column("object", overflow="fold", min_width=12)
     table.add_column("after", justify="right", no_wrap=True)
-    table.add_column("sep", justify="right", no_wrap=True)
+    table.add_column("sep/deg", justify="right", no_wrap=True)
     table.add_column("level", justify="right", no_wrap=True)
     table.add_column("mag", justify="right", no_wrap=True)
     table.add_column("state", no_wrap=True)
@@ -72,7 +72,7 @@ def coincidence_table(coincidences: Sequence[Coincidence], most: int = MOST_ROWS
             _plain(trigger + (" *" if coincidence.trigger.test else "")),
             _plain(coincidence.object.object_id),
             delay(coincidence.delta_t_s),
-            f"{coincidence.separation_deg:.2f}\u00b0",
+            f"{coincidence.separation_deg:.2f}",
             f"{coincidence.credible_level:.2f}",
             _magnitude(coincidence),
             Text(coincidence.state.value, style=_STATE_STYLES[coincidence.state]),
@@ -139,7 +139,7 @@ def _table(title: str) -> Table:
 
 def _plain(text: str) -> Text:
     """Text from outside: no markup, and no control characters that a terminal would obey."""
-    return Text("".join(character if character.isprintable() else "\ufffd" for character in text))
+    return Text("".join(character if character.isprintable() else "?" for character in text))
 
 
 def _magnitude(coincidence: Coincidence) -> Text:

@@ -22,11 +22,11 @@ def _shown(table: RenderableType, width: int = 80) -> list[str]:
 @pytest.mark.parametrize("width", [80, 120])
 def test_a_coincidence_is_one_line(width: int) -> None:
     lines = _shown(coincidence_table([COINCIDENCE, OTHER, WITHDRAWN]), width)
-    assert lines[1].split() == ["#", "trigger", "object", "after", "sep", "level", "mag", "state"]
-    cells = "1 fermi-gbm:600117987 ZTF20aaeqmed 26.3 h 2.75\u00b0 0.31 19.12 g updated"
+    assert lines[1].split() == ["#", "trigger", "object", "after", "sep/deg", "level", "mag", "state"]
+    cells = "1 fermi-gbm:600117987 ZTF20aaeqmed 26.3 h 2.75 0.31 19.12 g updated"
     assert cells.split() in [line.split() for line in lines]
     other = next(line for line in lines if "S230518h" in line)
-    assert other.split() == ["1", "lvk:S230518h", "ZTF23aaaaaaa", "-8.3", "min", "2.75\u00b0", "0.31", "-", "updated"]
+    assert other.split() == ["1", "lvk:S230518h", "ZTF23aaaaaaa", "-8.3", "min", "2.75", "0.31", "-", "updated"]
     (gone,) = (line for line in lines if "withdrawn" in line)
     assert gone.split()[:3] == ["fermi-gbm:600117987", "*", "ZTF20aaeqmed"]
     assert lines[-1] == "* a test or mock trigger"
@@ -50,7 +50,7 @@ def test_nothing_found_is_said() -> None:
 
 def test_strangers_text_is_neither_markup_nor_a_terminal_command() -> None:
     text = " ".join(_shown(coincidence_table([changed(trigger={"id": "[red]x[/red]\x1b[2Jy"})]), 120))
-    assert "[red]x[/red]\ufffd[2Jy" in text
+    assert "[red]x[/red]?[2Jy" in text
 
 
 def test_summary_shows_every_count_indented() -> None:
