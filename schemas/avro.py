@@ -19,7 +19,6 @@ from schemas.errors import BadPacket, Reason
 from schemas.writer_schema import DEFAULT_LIMITS, AvroLimits, Json, WriterSchema, writer_schema
 
 MAGIC = b"Obj\x01"
-GZIP_MAGIC = b"\x1f\x8b"
 CONFLUENT_HEADER_BYTES = 5
 
 _SYNC_BYTES = 16
@@ -175,17 +174,6 @@ def confluent_block(body: bytes, writer: WriterSchema) -> Block:
     return Block(1, data)
 
 
-def gunzipped(body: bytes, limits: AvroLimits = DEFAULT_LIMITS) -> bytes:
-    """The body itself, or what it holds if it is gzipped.
-
-    Raises
-    ------
-    BadPacket
-        If it unpacks to too much, breaks off or is damaged.
-    """
-    return _inflated(body, limits.body_bytes, 16 + zlib.MAX_WBITS) if body[:2] == GZIP_MAGIC else body
-
-
 def _metadata(body: bytes, at: int) -> tuple[dict[str, bytes], int]:
     """The header's map of names to bytes, and where it ends."""
     metadata: dict[str, bytes] = {}
@@ -229,11 +217,7 @@ def _plain(data: bytes, most: int) -> bytes:
 
 
 def _deflate(data: bytes, most: int) -> bytes:
-    return _inflated(data, most, -zlib.MAX_WBITS)
-
-
-def _inflated(data: bytes, most: int, window_bits: int) -> bytes:
-    stream = zlib.decompressobj(window_bits)
+    stream = zlib.decompressobj(-zlib.MAX_WBITS)
     try:
         plain = _within(stream.decompress(data, most + 1), most)
     except zlib.error as error:

@@ -152,7 +152,7 @@ def projected(schema: WriterSchema, wanted: Wanted) -> Json:
 
 
 def cut_short(schema: WriterSchema, wanted: Wanted) -> Json:
-    """The writer schema, as fastavro wants it, that ends with the last wanted field: enough where nothing follows the record."""
+    """The writer schema, as fastavro wants it, cut after the last wanted field: enough where nothing follows."""
     fields = schema.tree["fields"]
     ends = [at for at, field in enumerate(fields, 1) if field["name"] in wanted]
     return fastavro.parse_schema({**schema.tree, "fields": fields[: max(ends, default=0)]})
