@@ -1,0 +1,69 @@
+"""The simulator as a source of messages, also at a set rate for load tests."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from itertools import islice
+
+from bridges.simulator.night import TimedMessage, simulate, simulate_on
+from bridges.simulator.plan import NightPlan
+from schemas.records import Message, Receipt
+
+
+Emit = Callable[[Sequence[Message]], Awaitable[Receipt]]
+"""Hands over a batch, as all sources do; returns once it is taken."""
+
+
+class SimulatorSource:
+    """Brings simulated alerts and notices in, in order of their time.
+
+    Parameters
+    ----------
+    seed, plan
+        As for `simulate`.
+    alerts_per_s
+        Messages a second on average, notices counted in; None for as fast as they are taken. If the taker falls
+        behind, what is late follows at once: the average holds, as with a real stream.
+    batch
+        Messages handed over at a time.
+    endless
+        Go on with later nights, new names and new events instead of ending after the plan's nights.
+    clock, sleep
+        Seconds that only grow, and a wait; for tests.
+    """
+
+    def __init__(
+        self,
+        seed: int,
+        plan: NightPlan | None = None,
+        *,
+        alerts_per_s: float | None = None,
+        batch: int = 100,
+        endless: bool = False,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        if batch < 1 or (alerts_per_s is not None and not alerts_per_s > 0):
+            raise ValueError("a batch has at least one message, and a rate is above 0")
+        self._seed, self._plan, self._endless = seed, plan, endless
+        self._alerts_per_s, self._batch = alerts_per_s, batch
+        self._clock, self._sleep = clock, sleep
+
+    async def run(self, emit: Emit) -> None:
+        """Bring everything in; return after the last batch."""
+        # The simulation computes for a second, and each batch for some tens of milliseconds: not on the event loop.
+        messages = await asyncio.to_thread(self._begin)
+        started_s, sent = self._clock(), 0
+        while batch := await asyncio.to_thread(self._take, messages):
+            if self._alerts_per_s is not None:
+                # A batch is due when its last message is.
+                due_s = started_s + (sent + len(batch)) / self._alerts_per_s
+                await self._sleep(max(0.0, due_s - self._clock()))
+            await emit(batch)
+            sent += len(batch)
+
+    def _begin(self) -> Iterator[TimedMessage]:
+        return simulate_on(self._seed, self._plan) if self._endless else simulate(self._seed, self._plan).messages()
+
+    def _take(self, messages: Iterator[TimedMessage]) -> list[Message]:
+        return [timed.message for timed in islice(messages, self._batch)]
