@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Final
 
 from schemas.localisation import Systematics
-from schemas.notice_types import Draft, NoticeType, NoticeTypes, idle
+from schemas.notice_types import Draft, NoticeType, NoticeTypes, pointing
 from schemas.voevent import VOEvent
 
 GBM_CLASSES: Final = {
@@ -124,7 +124,7 @@ FERMI: Final[NoticeTypes] = {
     115: replace(
         _GBM, name="FERMI_GBM_FIN_POS", stage=40, systematics=Systematics.GBM_FINAL, follows=True, refine=_gbm_final
     ),
-    119: idle("FERMI_GBM_POS_TEST", "Fermi", "GBM"),
+    119: replace(_GBM, name="FERMI_GBM_POS_TEST", namespace="", systematics=Systematics.GBM_FLIGHT),
     120: replace(_LAT, name="FERMI_LAT_POS_INI", stage=10, significance=(("Image_Test_Stat", "test statistic"),)),
     121: replace(
         _LAT, name="FERMI_LAT_POS_UPD", stage=20, follows=True, significance=(("Image_Test_Stat", "test statistic"),)
@@ -133,12 +133,14 @@ FERMI: Final[NoticeTypes] = {
         _LAT, name="FERMI_LAT_POS_DIAG", stage=15, follows=True, significance=(("Image_Test_Stat", "test statistic"),)
     ),
     123: replace(_LAT, name="FERMI_LAT_TRANS", stage=10, significance=(("Signif", "sigma"),)),
-    124: idle("FERMI_LAT_POS_TEST", "Fermi", "LAT"),
-    125: NoticeType(name="FERMI_LAT_MONITOR", mission="Fermi", instrument="LAT", floor_deg=_LAT_FLOOR_DEG, timed=False),
-    126: idle("FERMI_SC_SLEW", "Fermi"),
+    124: replace(_LAT, name="FERMI_LAT_POS_TEST", namespace=""),
+    125: replace(
+        _LAT, name="FERMI_LAT_MONITOR", namespace="", floor_deg=_LAT_FLOOR_DEG, significance=(("Signif", "sigma"),)
+    ),
+    126: pointing("FERMI_SC_SLEW", "Fermi"),
     127: replace(_LAT, name="FERMI_LAT_GND", stage=30, follows=True, significance=(("Signif", "sigma"),)),
     128: replace(_LAT, name="FERMI_LAT_OFFLINE", stage=40, significance=(("Trigger_Signif", "sigma"),)),
-    129: idle("FERMI_POINTDIR", "Fermi"),
+    129: pointing("FERMI_POINTDIR", "Fermi"),
     131: NoticeType(
         name="FERMI_GBM_SUBTHRESH",
         mission="Fermi",

@@ -8,11 +8,12 @@ from dataclasses import replace
 from typing import Final
 
 from schemas.localisation import Systematics
-from schemas.notice_types import Draft, NoticeType, NoticeTypes, idle
+from schemas.notice_types import Draft, NoticeType, NoticeTypes, pointing
 from schemas.records import Messenger
 from schemas.voevent import VOEvent
 
 _INTEGRAL_ID_BITS: Final = 16
+_WORD_BITS: Final = 32
 _NO_BURST_SOURCES: Final = frozenset({"SFLARE", "PARTICLE", "PARTICLES", "TGF", "KNOWN_SOURCE"})
 _MOA_FLOOR_DEG: Final = 2 / 3600
 
@@ -20,7 +21,7 @@ _MOA_FLOOR_DEG: Final = 2 / 3600
 def _integral(event: VOEvent, draft: Draft) -> None:
     """TrigID is the trigger's number and, in the bits above 16, the number of the notice about it."""
     trigger = event.number("TrigID")
-    if trigger is not None and trigger >= 1 << _INTEGRAL_ID_BITS and draft.ident:
+    if trigger is not None and 1 << _INTEGRAL_ID_BITS <= trigger < 1 << _WORD_BITS and draft.ident:
         number = int(trigger)
         draft.ident = str(number & ((1 << _INTEGRAL_ID_BITS) - 1))
         draft.serial = number >> _INTEGRAL_ID_BITS
@@ -84,16 +85,16 @@ _GECAM: Final = NoticeType(
 
 
 GAMMA: Final[NoticeTypes] = {
-    2: idle("TEST_COORDS", "GCN"),
+    2: NoticeType(name="TEST_COORDS", mission="GCN", assumed=True),
     31: NoticeType(name="IPN_RAW", mission="IPN", namespace="ipn", positioned=False),
-    44: idle("HETE_TEST", "HETE"),
-    45: idle("GRB_COUNTERPART", "COUNTERPART"),
-    51: idle("INTEGRAL_POINTDIR", "INTEGRAL"),
+    44: NoticeType(name="HETE_TEST", mission="HETE", assumed=True),
+    45: NoticeType(name="GRB_COUNTERPART", mission="COUNTERPART", assumed=True),
+    51: pointing("INTEGRAL_POINTDIR", "INTEGRAL"),
     52: NoticeType(
         name="INTEGRAL_SPIACS",
         mission="INTEGRAL",
         instrument="SPI-ACS",
-        namespace="integral",
+        namespace="integral-spiacs",
         positioned=False,
         significance=(("Inten_Sigma", "sigma"),),
         refine=_integral,
@@ -102,6 +103,7 @@ GAMMA: Final[NoticeTypes] = {
     54: replace(_INTEGRAL, name="INTEGRAL_REFINED", follows=True),
     55: replace(_INTEGRAL, name="INTEGRAL_OFFLINE"),
     56: replace(_INTEGRAL, name="INTEGRAL_WEAK"),
+    148: NoticeType(name="SUZAKU_LC", mission="Suzaku", instrument="WAM", namespace="suzaku", positioned=False),
     59: NoticeType(name="KONUS_LC", mission="Konus-Wind", namespace="konus", positioned=False),
     100: replace(_AGILE, name="AGILE_GRB_WAKEUP"),
     101: replace(_AGILE, name="AGILE_GRB_GROUND", stage=20),
@@ -109,10 +111,10 @@ GAMMA: Final[NoticeTypes] = {
     105: replace(
         _AGILE, name="AGILE_MCAL_ALERT", instrument="MCAL", positioned=False, significance=(("grb_signif", "sigma"),)
     ),
-    109: idle("AGILE_GRB_POS_TEST", "AGILE"),
+    109: replace(_AGILE, name="AGILE_GRB_POS_TEST", namespace=""),
     134: replace(_MAXI, name="MAXI_UNKNOWN"),
     135: replace(_MAXI, name="MAXI_KNOWN", refine=_maxi_known),
-    136: idle("MAXI_TEST", "MAXI"),
+    136: replace(_MAXI, name="MAXI_TEST", namespace=""),
     139: NoticeType(
         name="MOA",
         mission="MOA",

@@ -108,7 +108,7 @@ _MXT: Final = replace(_SVOM, messenger=Messenger.X_RAY, stage=30, follows=True, 
 NEUTRINO: Final[NoticeTypes] = {
     149: NoticeType(name="SNEWS", mission="SNEWS", messenger=Messenger.NEUTRINO, namespace="snews", positioned=False),
     158: replace(_ICECUBE, name="ICECUBE_HESE"),
-    159: NoticeType(name="AMON_TEST", mission="AMON", timed=False, assumed=True),
+    159: NoticeType(name="AMON_TEST", mission="AMON", assumed=True),
     169: replace(_ICECUBE, name="ICECUBE_EHE"),
     171: NoticeType(
         name="HAWC_BURST_MONITOR",

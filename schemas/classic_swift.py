@@ -6,7 +6,7 @@ BAT, XRT and UVOT speak of the same trigger. The times in notices of XRT and UVO
 from dataclasses import replace
 from typing import Final
 
-from schemas.notice_types import Draft, NoticeType, NoticeTypes, idle
+from schemas.notice_types import Draft, NoticeType, NoticeTypes, pointing
 from schemas.voevent import VOEvent
 
 _BAT_SIGNIFICANCE: Final = (("Image_Signif", "sigma"), ("Rate_Signif", "sigma"))
@@ -38,6 +38,11 @@ def _swift_found(event: VOEvent, draft: Draft) -> None:
 
 _SWIFT: Final = NoticeType(name="SWIFT", mission="Swift", namespace="swift")
 
+_BAT_IDLE: Final = replace(
+    _SWIFT, instrument="BAT", namespace="", floor_deg=_BAT_FLOOR_DEG, significance=_BAT_SIGNIFICANCE
+)
+"""Tests, and detections of known sources or below the threshold, which are about no trigger."""
+
 
 def _swift_product(name: str, instrument: str, stage: int) -> NoticeType:
     """Light curves, spectra and images of a trigger: links, but neither a position nor the trigger's time."""
@@ -45,8 +50,8 @@ def _swift_product(name: str, instrument: str, stage: int) -> NoticeType:
 
 
 SWIFT: Final[NoticeTypes] = {
-    46: idle("SWIFT_TOO_FOM", "Swift"),
-    47: idle("SWIFT_TOO_SC_SLEW", "Swift"),
+    46: pointing("SWIFT_TOO_FOM", "Swift"),
+    47: pointing("SWIFT_TOO_SC_SLEW", "Swift"),
     60: replace(_SWIFT, name="SWIFT_BAT_GRB_ALERT", instrument="BAT", stage=1, positioned=False),
     61: replace(
         _SWIFT,
@@ -84,8 +89,8 @@ SWIFT: Final[NoticeTypes] = {
         timed=False,
         refine=_swift_bat,
     ),
-    65: idle("SWIFT_FOM_OBS", "Swift"),
-    66: idle("SWIFT_SC_SLEW", "Swift"),
+    65: pointing("SWIFT_FOM_OBS", "Swift"),
+    66: pointing("SWIFT_SC_SLEW", "Swift"),
     67: replace(
         _SWIFT,
         name="SWIFT_XRT_POSITION",
@@ -118,8 +123,8 @@ SWIFT: Final[NoticeTypes] = {
         floor_deg=_UVOT_FLOOR_DEG,
         refine=_swift_found,
     ),
-    82: idle("SWIFT_BAT_GRB_POS_TEST", "Swift", "BAT"),
-    83: idle("SWIFT_POINTDIR", "Swift"),
+    82: replace(_BAT_IDLE, name="SWIFT_BAT_GRB_POS_TEST"),
+    83: pointing("SWIFT_POINTDIR", "Swift"),
     84: replace(
         _SWIFT,
         name="SWIFT_BAT_TRANS",
@@ -143,10 +148,10 @@ SWIFT: Final[NoticeTypes] = {
         significance=_BAT_SIGNIFICANCE,
         refine=_swift_bat,
     ),
-    98: idle("SWIFT_BAT_SUBTHRESHOLD_POS", "Swift", "BAT"),
-    99: idle("SWIFT_BAT_SLEW_POS", "Swift", "BAT"),
-    103: idle("SWIFT_ACTUAL_POINTDIR", "Swift"),
-    133: idle("SWIFT_BAT_MONITOR", "Swift", "BAT"),
-    140: idle("SWIFT_BAT_SUBSUB", "Swift", "BAT"),
-    141: idle("SWIFT_BAT_KNOWN_SRC", "Swift", "BAT"),
+    98: replace(_BAT_IDLE, name="SWIFT_BAT_SUBTHRESHOLD_POS"),
+    99: replace(_BAT_IDLE, name="SWIFT_BAT_SLEW_POS"),
+    103: pointing("SWIFT_ACTUAL_POINTDIR", "Swift"),
+    133: replace(_BAT_IDLE, name="SWIFT_BAT_MONITOR"),
+    140: replace(_BAT_IDLE, name="SWIFT_BAT_SUBSUB"),
+    141: replace(_BAT_IDLE, name="SWIFT_BAT_KNOWN_SRC"),
 }

@@ -109,6 +109,6 @@ class NoticeType:
 NoticeTypes = Mapping[int, NoticeType]
 
 
-def idle(name: str, mission: str, instrument: str = "") -> NoticeType:
-    """Pointings, tests and monitoring: about no trigger."""
-    return NoticeType(name=name, mission=mission, instrument=instrument, timed=False, assumed=True)
+def pointing(name: str, mission: str) -> NoticeType:
+    """Where an observatory looks or will look: about no trigger, no source and no event."""
+    return NoticeType(name=name, mission=mission, positioned=False, timed=False)

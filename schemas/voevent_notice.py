@@ -189,7 +189,7 @@ def _ident(event: VOEvent, kind: NoticeType) -> str | None:
 def _trigger_id(kind: NoticeType, draft: Draft) -> str | None:
     if not kind.namespace or not draft.ident or draft.role in {Role.UTILITY, Role.PREDICTION}:
         return None
-    return f"{kind.namespace}:{draft.ident}"
+    return f"{kind.namespace}:{draft.ident[:_ID_LENGTH]}"
 
 
 def _serial(event: VOEvent, kind: NoticeType) -> int:
@@ -247,7 +247,7 @@ def _time_of_params(event: VOEvent) -> int | None:
 def _localisation(event: VOEvent, kind: NoticeType, draft: Draft) -> Cone | None:
     place = event.place
     ra, dec = place.ra_deg, place.dec_deg
-    if ra is None or dec is None:
+    if ra is None or dec is None or not (kind.positioned or kind.namespace):
         return None
     radius, containment = _radius(event, kind)
     problem = _no_position(event, ra, dec, radius)
