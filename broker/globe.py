@@ -1,0 +1,168 @@
+"""The whole sky on paper: Mollweide's equal-area projection of equatorial coordinates (ICRS).
+
+Right ascension grows to the left, 12 h is in the middle. Regions are evaluated at points of the plane of the
+projection, so that neither the poles nor the seam at 0 h need care. All figures are made without pyplot and without a
+display.
+"""
+
+from math import sqrt
+from typing import Any, Final
+
+import numpy as np
+from astropy.coordinates import SkyCoord
+from matplotlib.axes import Axes
+from matplotlib.patches import Ellipse
+from matplotlib.projections.geo import MollweideAxes
+from numpy.typing import NDArray
+
+from schemas.pixels import ORDER, cell_centres
+from schemas.records import Messenger
+from schemas.sky import SkyMap, pixels_of
+
+Array = NDArray[np.float64]
+
+COLOURS: Final[dict[str, str]] = {
+    Messenger.GAMMA_RAY: "#D55E00",
+    Messenger.X_RAY: "#B0508F",
+    Messenger.NEUTRINO: "#0072B2",
+    Messenger.GRAVITATIONAL_WAVE: "#009E73",
+    Messenger.OPTICAL: "#A07800",
+    Messenger.RADIO: "#56B4E9",
+    Messenger.UNKNOWN: "#666666",
+}
+"""By messenger; near Okabe and Ito's palette, which colour-blind readers can tell apart."""
+LEVELS: Final = (0.5, 0.9)
+INK: Final = "#22303C"
+PAPER: Final = "#F6F8FA"
+
+HALF_WIDTH: Final = 2 * sqrt(2)
+HALF_HEIGHT: Final = sqrt(2)
+_CENTRE_RA_DEG: Final = 180.0
+_COLUMNS, _ROWS = 900, 450
+_FINEST: Final = 40_000
+"""Points at which the level of a small region is evaluated."""
+_MARGIN: Final = 4
+
+
+def project(ra_deg: Array, dec_deg: Array) -> tuple[Array, Array]:
+    """Plane coordinates of positions: x from -2.83 to 2.83, to the right; y from -1.41 to 1.41."""
+    longitude = np.radians(_CENTRE_RA_DEG - np.mod(ra_deg, 360.0))
+    points = MollweideAxes.MollweideTransform(1).transform(np.column_stack([longitude, np.radians(dec_deg)]))
+    return points[:, 0], points[:, 1]
+
+
+def unproject(x: Array, y: Array) -> tuple[Array, Array, NDArray[np.bool_]]:
+    """Right ascension, declination, and whether the point lies on the map; outside of it the position is arbitrary."""
+    inside = (x / HALF_WIDTH) ** 2 + (y / HALF_HEIGHT) ** 2 <= 1
+    flat = np.column_stack([np.where(inside, x, 0.0).ravel(), np.where(inside, y, 0.0).ravel()])
+    sphere = MollweideAxes.InvertedMollweideTransform(1).transform(flat)
+    ra = np.mod(_CENTRE_RA_DEG - np.degrees(sphere[:, 0]), 360.0).reshape(x.shape)
+    return ra, np.degrees(sphere[:, 1]).clip(-90, 90).reshape(x.shape), inside
+
+
+class Raster:
+    """Points all over the plane, in the order of their pixels, so that those in a region are found by bisection."""
+
+    def __init__(self) -> None:
+        self._x = np.linspace(-HALF_WIDTH, HALF_WIDTH, _COLUMNS)
+        self._y = np.linspace(-HALF_HEIGHT, HALF_HEIGHT, _ROWS)
+        ra, dec, inside = unproject(*np.meshgrid(self._x, self._y))
+        points = np.flatnonzero(inside)
+        pixel = pixels_of(ra.ravel()[points], dec.ravel()[points])
+        order = np.argsort(pixel, kind="stable")
+        self._points, self._pixel = points[order], pixel[order]
+        self._step = float(self._x[1] - self._x[0])
+
+    def levels(self, skymap: SkyMap, most: float) -> tuple[Array, Array, NDArray[np.float64]]:
+        """Credible level on a grid of the plane that encloses the region of level ``most``.
+
+        Returns
+        -------
+        x, y
+            Shape (n,) and (m,).
+        level
+            Shape (m, n); NaN outside the map.
+        """
+        left, right, low, high = self._extent(skymap, most)
+        width, height = right - left, high - low
+        step = min(self._step, sqrt(width * height / _FINEST))
+        x = np.linspace(left, right, max(int(width / step), 8))
+        y = np.linspace(low, high, max(int(height / step), 8))
+        ra, dec, inside = unproject(*np.meshgrid(x, y))
+        level = np.full(inside.shape, np.nan)
+        level[inside] = skymap.credible_level(ra[inside], dec[inside], pixels_of(ra[inside], dec[inside]))
+        return x, y, level
+
+    def _extent(self, skymap: SkyMap, most: float) -> tuple[float, float, float, float]:
+        rows = skymap.cell_level <= most
+        if not rows.any():
+            rows = skymap.cell_level == skymap.cell_level.min()
+        lo, hi = skymap.lo[rows], skymap.hi[rows]
+        marks = np.zeros(len(self._pixel) + 1, np.int64)
+        np.add.at(marks, np.searchsorted(self._pixel, lo), 1)
+        np.add.at(marks, np.searchsorted(self._pixel, hi), -1)
+        row, column = np.divmod(self._points[np.cumsum(marks[:-1]) > 0], _COLUMNS)
+        # Cells smaller than the raster's step may lie between its points.
+        x, y = project(*cell_centres(lo, ORDER))
+        x, y = np.concatenate([x, self._x[column]]), np.concatenate([y, self._y[row]])
+        margin = _MARGIN * self._step
+        return float(x.min()) - margin, float(x.max()) + margin, float(y.min()) - margin, float(y.max()) + margin
+
+
+def draw_globe(axes: Axes) -> None:
+    """The frame, a graticule every 30 degrees with its numbers, and the plane of the Milky Way."""
+    axes.set_axis_off()
+    axes.set_aspect("equal")
+    axes.set_xlim(-HALF_WIDTH * 1.06, HALF_WIDTH * 1.06)
+    axes.set_ylim(-HALF_HEIGHT * 1.08, HALF_HEIGHT * 1.06)
+    width, height = 2 * HALF_WIDTH, 2 * HALF_HEIGHT
+    axes.add_patch(Ellipse((0, 0), width, height, facecolor=PAPER, edgecolor="none", zorder=0))
+    line: dict[str, Any] = {"color": "#C9D1D9", "linewidth": 0.6, "zorder": 1}
+    for ra in range(30, 360, 30):
+        axes.plot(*project(np.full(181, float(ra)), np.linspace(-89.9, 89.9, 181)), **line)
+        x, y = project(np.array([float(ra)]), np.array([0.0]))
+        axes.annotate(
+            f"{ra // 15} h",
+            (x[0], y[0]),
+            (2, -2),
+            textcoords="offset points",
+            va="top",
+            size=7,
+            color="#8593A0",
+            zorder=1,
+        )
+    for dec in range(-60, 90, 30):
+        ends = np.array([0.001, 359.999])
+        x, y = project(ends, np.full(2, float(dec)))
+        axes.plot(x, y, **line)
+        axes.annotate(
+            f"{dec:+d}\u00b0" if dec else "0\u00b0",
+            (x.min(), y[0]),
+            (-5, 0),
+            textcoords="offset points",
+            ha="right",
+            va="center",
+            size=8,
+            color="#56636F",
+        )
+    plane = SkyCoord(l=np.linspace(0, 360, 721), b=np.zeros(721), unit="deg", frame="galactic").icrs
+    x, y = project(plane.ra.deg, plane.dec.deg)
+    seam = np.abs(np.diff(x)) > 1
+    axes.plot(
+        np.insert(x, np.flatnonzero(seam) + 1, np.nan),
+        np.insert(y, np.flatnonzero(seam) + 1, np.nan),
+        color="#8FA3B5",
+        linewidth=1.2,
+        linestyle=(0, (6, 3)),
+        zorder=1.5,
+    )
+    axes.add_patch(Ellipse((0, 0), width, height, facecolor="none", edgecolor=INK, linewidth=1.1, zorder=9))
+
+
+def clip_to_globe(axes: Axes) -> Ellipse:
+    """An invisible ellipse with which artists are kept inside the map."""
+    patch = Ellipse(
+        (0, 0), 2 * HALF_WIDTH, 2 * HALF_HEIGHT, facecolor="none", edgecolor="none", transform=axes.transData
+    )
+    axes.add_patch(patch)
+    return patch
