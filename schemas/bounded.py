@@ -62,6 +62,20 @@ def gunzip(body: bytes, limit: int) -> bytes:
             return b"".join(chunks)
 
 
+def gunzip_start(body: bytes, size: int) -> bytes:
+    """The first `size` bytes (or all, if fewer) of the first member of a gzip file.
+
+    Raises
+    ------
+    BadInput
+        CORRUPT if it is no gzip.
+    """
+    try:
+        return zlib.decompressobj(_GZIP).decompress(body, size)
+    except zlib.error as error:
+        raise BadInput(Reason.CORRUPT, f"gzip cannot be unpacked: {error}") from None
+
+
 def _too_large(packed: int, limit: int, allowed: int) -> str:
     if allowed == limit:
         return f"gzip of {packed} bytes unpacks to more than the {limit} bytes allowed"

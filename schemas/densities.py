@@ -1,0 +1,181 @@
+"""From what a notice says of a position to the density of it.
+
+A circle is a Fisher density, an ellipse its extension to two axes, an annulus a ring with a Gaussian profile
+(`schemas.shapes`); each holds exactly the reported containment inside the reported contour. A map is taken
+as it is. Only Fermi GBM's radii are known to lack a systematic error that matters; it is added here.
+"""
+
+import math
+
+import numpy as np
+
+from schemas.errors import BadSkyMap, Reason
+from schemas.localisation import Annulus, Cone, Ellipse, InlineMap, Localisation, Systematics
+from schemas.pixels import ORDER, Array, Pixels, cell_centres, cell_radius_deg
+from schemas.shapes import Fisher, FisherEllipse, Ring, fisher_kappa
+from schemas.sky import Shape, SkyMap
+from schemas.skymap import read_skymap
+
+GBM_SYSTEMATICS: dict[Systematics, tuple[float, float, float]] = {
+    Systematics.GBM_FLIGHT: (0.897, 7.52, 55.6),
+    Systematics.GBM_GROUND: (0.804, 3.72, 13.7),
+    Systematics.GBM_FINAL: (0.900, 3.71, 14.3),
+}
+"""Weight of the core, radius of the core and of the tail (deg) of the systematic error of each kind of GBM position:
+Connaughton et al. 2015 (ApJS 216, 32), table of the flight software's, the automatic ground software's and the
+human-guided positions. Later automatic final positions (RoboBA, since 2019) are better than this: Goldstein et
+al. 2020 (ApJ 895, 40); notices do not say which of the two made them, so the wider model is the default."""
+
+SIGMA_OF_68_RADIUS = 0.66
+"""Connaughton et al. give systematic errors as radii that hold 68 % and use kappa = 1 / (0.66 radius)^2, so that 0.4356
+= 0.66^2 turns the sum of the squares of two such radii into a variance on each axis: 0.66 = 1 / sqrt(-2 ln(1 - 0.68)).
+The figures of Goldstein et al. are standard deviations on each axis already and must not be scaled by it."""
+
+_SMALLEST_RADIUS_DEG = 1e-7
+"""The size of an order-29 pixel; no position is known as well."""
+_PICTURED = 0.999
+_LEVEL_STEP = 0.1
+"""A cell is divided while the level changes by more across it: near the 1 sigma circle, where the level rises fastest,
+cells are then a 24th to a 12th of the 90 % radius, and larger where it is flat."""
+_MOST_CELLS = 20_000
+
+
+def skymap_of(localisation: Localisation) -> SkyMap:
+    """The density of a reported position.
+
+    Raises
+    ------
+    BadSkyMap
+        If a number is not finite or out of range, or the bytes of a map cannot be read.
+    """
+    match localisation:
+        case Cone():
+            return _cone(localisation)
+        case Ellipse():
+            return _ellipse(localisation)
+        case Annulus():
+            return _annulus(localisation)
+        case InlineMap():
+            return read_skymap(localisation.body)
+
+
+def _cone(cone: Cone) -> SkyMap:
+    _check_position(cone.ra_deg, cone.dec_deg)
+    _check_angle("radius", cone.radius_deg)
+    _check_containment(cone.containment)
+    kappa = fisher_kappa(cone.radius_deg, cone.containment)
+    stated = f"the circle of {cone.radius_deg:g} deg holds {100 * cone.containment:g} %"
+    if cone.systematics not in GBM_SYSTEMATICS:
+        known = "includes" if cone.systematics is Systematics.INCLUDED else "has no known"
+        fisher = Fisher(cone.ra_deg, cone.dec_deg, (1.0,), (kappa,))
+        model = f"Fisher density on the sphere: {stated}, which {known} systematic error"
+    else:
+        weight, core_deg, tail_deg = GBM_SYSTEMATICS[cone.systematics]
+        kappas = tuple(
+            1 / (1 / kappa + (SIGMA_OF_68_RADIUS * math.radians(radius_deg)) ** 2)
+            for radius_deg in (core_deg, tail_deg)
+        )
+        fisher = Fisher(cone.ra_deg, cone.dec_deg, (weight, 1 - weight), kappas)
+        stage = cone.systematics.removeprefix("gbm_")
+        model = (
+            f"two Fisher densities on the sphere: {stated} (statistical), widened by the systematic 68 % radii of "
+            f"GBM's {stage} positions, {core_deg:g} deg ({100 * weight:.3g} %) and {tail_deg:g} deg "
+            f"({100 * (1 - weight):.3g} %), of Connaughton et al. 2015"
+        )
+    return _picture(fisher, cone.ra_deg, cone.dec_deg, model)
+
+
+def _ellipse(ellipse: Ellipse) -> SkyMap:
+    _check_position(ellipse.ra_deg, ellipse.dec_deg)
+    _check_angle("semi-major axis", ellipse.semi_major_deg)
+    _check_angle("semi-minor axis", ellipse.semi_minor_deg)
+    _check_containment(ellipse.containment)
+    angle_deg = ellipse.position_angle_deg
+    if not math.isfinite(angle_deg):
+        raise BadSkyMap(Reason.NOT_FINITE, f"position angle of the localisation is {angle_deg} deg")
+    if ellipse.systematics in GBM_SYSTEMATICS:
+        raise BadSkyMap(Reason.UNSUPPORTED, "GBM's systematic error is known for circles, not for an ellipse")
+    axes_deg = (ellipse.semi_major_deg, ellipse.semi_minor_deg)
+    shape = FisherEllipse.of_contour(ellipse.ra_deg, ellipse.dec_deg, axes_deg, angle_deg, ellipse.containment)
+    model = (
+        f"Gaussian ellipse in Lambert's equal-area projection: {axes_deg[0]:g} by {axes_deg[1]:g} deg, position angle "
+        f"{angle_deg:g} deg, holds {100 * ellipse.containment:g} %"
+    )
+    return _picture(shape, ellipse.ra_deg, ellipse.dec_deg, model)
+
+
+def _annulus(annulus: Annulus) -> SkyMap:
+    _check_position(annulus.ra_deg, annulus.dec_deg)
+    _check_angle("radius", annulus.radius_deg)
+    _check_angle("half width", annulus.half_width_deg)
+    _check_containment(annulus.containment)
+    shape = Ring.of_band(
+        annulus.ra_deg, annulus.dec_deg, annulus.radius_deg, annulus.half_width_deg, annulus.containment
+    )
+    model = (
+        f"Gaussian ring: the band of {annulus.radius_deg:g} +- {annulus.half_width_deg:g} deg holds "
+        f"{100 * annulus.containment:g} %"
+    )
+    # Every position on the ring is as probable; one must be named: that due north of the centre.
+    ra_deg, dec_deg = annulus.ra_deg, annulus.dec_deg + annulus.radius_deg
+    if dec_deg > 90:  # noqa: PLR2004 - over the pole
+        ra_deg, dec_deg = (ra_deg + 180) % 360, 180 - dec_deg
+    return _picture(shape, ra_deg, dec_deg, model)
+
+
+def _picture(shape: Shape, ra_deg: float, dec_deg: float, model: str) -> SkyMap:
+    """A shape with cells that show it, finer where its level changes faster."""
+    kept: list[tuple[Pixels, Pixels, Array, Array]] = []
+    count = 0
+    cells = np.arange(12, dtype=np.int64)
+    for order in range(ORDER + 1):
+        ra, dec = cell_centres(cells, order)
+        low, high = shape.level_bounds(ra, dec, cell_radius_deg(order))
+        pictured = low <= _PICTURED
+        coarse = pictured & (high - low > _LEVEL_STEP)
+        if order == ORDER or count + pictured.sum() + 3 * coarse.sum() > _MOST_CELLS:
+            coarse[:] = False
+        done = pictured & ~coarse
+        count += int(done.sum())
+        shift = 2 * (ORDER - order)
+        kept.append(
+            (
+                cells[done] << shift,
+                (cells[done] + 1) << shift,
+                shape.density_per_sr(ra[done], dec[done]),
+                shape.credible_level(ra[done], dec[done]),
+            )
+        )
+        if not coarse.any():
+            break
+        cells = (4 * cells[coarse][:, None] + np.arange(4)).ravel()
+    lo, hi, density, level = (np.concatenate(column) for column in zip(*kept, strict=True))
+    rows = np.argsort(lo)
+    return SkyMap(lo[rows], hi[rows], density[rows], level[rows], ra_deg % 360, dec_deg, model, shape)
+
+
+def _check_position(ra_deg: float, dec_deg: float) -> None:
+    if not (math.isfinite(ra_deg) and math.isfinite(dec_deg)):
+        raise BadSkyMap(Reason.NOT_FINITE, f"centre of the localisation is ({ra_deg}, {dec_deg}) deg")
+    if not (0 <= ra_deg <= 360 and -90 <= dec_deg <= 90):  # noqa: PLR2004 - degrees
+        raise BadSkyMap(
+            Reason.OUT_OF_RANGE,
+            f"centre of the localisation is ({ra_deg}, {dec_deg}) deg, expected 0 to 360 and -90 to 90",
+        )
+
+
+def _check_angle(name: str, angle_deg: float) -> None:
+    if not math.isfinite(angle_deg):
+        raise BadSkyMap(Reason.NOT_FINITE, f"{name} of the localisation is {angle_deg} deg")
+    if not _SMALLEST_RADIUS_DEG <= angle_deg <= 180:  # noqa: PLR2004 - degrees
+        raise BadSkyMap(
+            Reason.OUT_OF_RANGE,
+            f"{name} of the localisation is {angle_deg:g} deg, expected {_SMALLEST_RADIUS_DEG:g} to 180",
+        )
+
+
+def _check_containment(containment: float) -> None:
+    if not 0 < containment < 1:
+        raise BadSkyMap(
+            Reason.OUT_OF_RANGE, f"containment of the localisation is {containment}, expected between 0 and 1"
+        )
