@@ -6,11 +6,14 @@ display.
 """
 
 from math import sqrt
-from typing import Any, Final
+from os import PathLike
+from typing import Any, BinaryIO, Final
 
 import numpy as np
 from astropy.coordinates import SkyCoord
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.font_manager import findfont, get_font
 from matplotlib.patches import Ellipse
 from matplotlib.projections.geo import MollweideAxes
 from numpy.typing import NDArray
@@ -20,6 +23,7 @@ from schemas.records import Messenger
 from schemas.sky import SkyMap, pixels_of
 
 Array = NDArray[np.float64]
+Target = str | PathLike[str] | BinaryIO
 
 COLOURS: Final[dict[str, str]] = {
     Messenger.GAMMA_RAY: "#D55E00",
@@ -91,7 +95,7 @@ class Raster:
         ra, dec, inside = unproject(*np.meshgrid(x, y))
         level = np.full(inside.shape, np.nan)
         level[inside] = skymap.credible_level(ra[inside], dec[inside], pixels_of(ra[inside], dec[inside]))
-        return x, y, level
+        return x, y, level if skymap.shape else smooth(level)
 
     def _extent(self, skymap: SkyMap, most: float) -> tuple[float, float, float, float]:
         rows = skymap.cell_level <= most
@@ -107,6 +111,23 @@ class Raster:
         x, y = np.concatenate([x, self._x[column]]), np.concatenate([y, self._y[row]])
         margin = _MARGIN * self._step
         return float(x.min()) - margin, float(x.max()) + margin, float(y.min()) - margin, float(y.max()) + margin
+
+
+def smooth(level: Array, times: int = 3) -> Array:
+    """Levels averaged with their neighbours, so that the steps of a gridded map do not fray its contours; NaN stays."""
+    known = np.isfinite(level)
+    value, weight = np.where(known, level, 0.0), known.astype(np.float64)
+    for _ in range(times):
+        value, weight = _binomial(value), _binomial(weight)
+    out = np.full(level.shape, np.nan)
+    out[known] = value[known] / weight[known]
+    return out
+
+
+def _binomial(grid: Array) -> Array:
+    padded = np.pad(grid, 1, mode="edge")
+    rows = padded[:-2] + 2 * padded[1:-1] + padded[2:]
+    return np.asarray((rows[:, :-2] + 2 * rows[:, 1:-1] + rows[:, 2:]) / 16)
 
 
 def draw_globe(axes: Axes) -> None:
@@ -166,3 +187,14 @@ def clip_to_globe(axes: Axes) -> Ellipse:
     )
     axes.add_patch(patch)
     return patch
+
+
+def printable(text: str) -> str:
+    """The text with a question mark for what the font cannot show."""
+    glyphs = get_font(findfont("DejaVu Sans")).get_charmap()
+    return "".join(character if ord(character) in glyphs and character.isprintable() else "?" for character in text)
+
+
+def save(figure: Figure, target: Target) -> None:
+    """Write a PNG whose bytes depend on the picture alone: no date, and no version of the library."""
+    figure.savefig(target, format="png", metadata={"Software": None})

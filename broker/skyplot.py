@@ -5,27 +5,40 @@ Of the same input the same bytes are made: no date, no version, no state of anot
 
 from collections.abc import Sequence
 from math import pi, sqrt
-from os import PathLike
-from typing import Any, BinaryIO, Final
+from typing import Any, Final
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg, RendererAgg
 from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
-from matplotlib.font_manager import findfont, get_font
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 from numpy.typing import NDArray
 
-from broker.globe import COLOURS, HALF_HEIGHT, HALF_WIDTH, INK, LEVELS, Raster, clip_to_globe, draw_globe, project
+from broker.closeup import draw_localisation
+from broker.globe import (
+    COLOURS,
+    HALF_HEIGHT,
+    HALF_WIDTH,
+    INK,
+    LEVELS,
+    Raster,
+    Target,
+    clip_to_globe,
+    draw_globe,
+    printable,
+    project,
+    save,
+)
 from schemas.records import Coincidence, Messenger, State, Trigger
 from schemas.sky import SkyMap
 
+__all__ = ["draw_localisation", "draw_sky"]
+
 Array = NDArray[np.float64]
-Target = str | PathLike[str] | BinaryIO
 
 _SMALL_DEG: Final = 1.2
 """A region of a smaller radius than this is shown as a ring, as it could not be seen."""
@@ -78,13 +91,7 @@ def draw_sky(
         f"{len(standing):,} coincidences"
     )
     figure.text(0.98, 0.965, counts, size=10, color="#56636F", ha="right", va="center")
-    figure.savefig(target, format="png", metadata={"Software": None})
-
-
-def printable(text: str) -> str:
-    """The text with a question mark for what the font cannot show."""
-    glyphs = get_font(findfont("DejaVu Sans")).get_charmap()
-    return "".join(c if ord(c) in glyphs and c.isprintable() else "?" for c in text)
+    save(figure, target)
 
 
 def _draw_alerts(axes: Axes, ra_deg: Array, dec_deg: Array) -> None:
@@ -101,7 +108,7 @@ def _draw_alerts(axes: Axes, ra_deg: Array, dec_deg: Array) -> None:
     image = np.empty((180, 360, 4))
     image[:] = to_rgba("#55636F")
     # The root tames the spread of densities, the quantile a few crowded fields.
-    image[..., 3] = 0.5 * np.sqrt(np.minimum(count / np.quantile(count[count > 0], 0.99), 1)).T
+    image[..., 3] = 0.35 * np.sqrt(np.minimum(count / np.quantile(count[count > 0], 0.99), 1)).T
     extent = (-HALF_WIDTH, HALF_WIDTH, -HALF_HEIGHT, HALF_HEIGHT)
     drawn = axes.imshow(image, extent=extent, origin="lower", interpolation="bilinear", zorder=0.5)
     drawn.set_clip_path(clip_to_globe(axes))
