@@ -3,8 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
+from matchers.triggers import fold
+from schemas.densities import skymap_of
 from schemas.localisation import Cone, Localisation
-from schemas.records import Alerts, Kind, Message, Messenger, Notice, Role
+from schemas.records import Alerts, Kind, Message, Messenger, Notice, Role, Trigger
 from schemas.times import US_PER_DAY, us_from_iso
 
 T0 = us_from_iso("2020-01-07T04:00:00Z")
@@ -60,3 +62,10 @@ def notice_of(trigger_id: str | None = "fermi-gbm:1", ivorn: str = "ivo://t/n#1"
 def cone(ra: float = 10.0, dec: float = 20.0, radius: float = 2.0, containment: float = 0.68) -> Localisation:
     """A circle on the sky."""
     return Cone(ra, dec, radius, containment)
+
+
+def trigger_of(*notices: Notice) -> Trigger:
+    """The trigger that these notices tell of, each localised as it says itself."""
+    trigger = fold(notices, {n.ivorn: skymap_of(n.localisation) for n in notices if n.localisation})
+    assert trigger is not None
+    return trigger
