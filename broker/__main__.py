@@ -1,0 +1,167 @@
+"""The command ``starcross``."""
+
+import argparse
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich_argparse import RawDescriptionRichHelpFormatter
+
+from broker import commands
+from schemas.errors import ConfigurationError
+
+EXIT_CODES = """exit codes:
+  0    it ran; inputs that could not be read are reported and do not change this
+  1    a failure of starcross itself (inspect: an input that could not be read)
+  2    a wrong call or configuration
+  130  interrupted by Ctrl-C
+"""
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The whole command line, as one parser."""
+    parser = argparse.ArgumentParser(
+        prog="starcross",
+        description="Finds, ranks and publishes coincidences of optical survey alerts with gamma-ray bursts,\n"
+        "neutrinos, X-ray transients and gravitational waves.",
+        epilog=EXIT_CODES,
+        formatter_class=RawDescriptionRichHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {commands.software_version()}")
+    actions = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    demo = _command(actions, "demo", commands.demo, "simulate a week of nights, search it, and show what was found")
+    _add_out(demo, Path("starcross-demo"))
+    demo.add_argument("--seed", type=int, default=1, help="seed of the simulation (default: %(default)s)")
+
+    replay = _command(
+        actions,
+        "replay",
+        commands.replay,
+        "play past alerts and notices and write their coincidences",
+        "example:\n  starcross replay --alerts ztf_public_20200107.tar.gz --notices voevents/ --out found --plot",
+    )
+    _add_config(replay)
+    _add_inputs(replay)
+    _add_out(replay, None)
+    replay.add_argument("--plot", action="store_true", help="also draw sky.png")
+    replay.add_argument("--json", action="store_true", help="print the summary as JSON instead of tables")
+
+    inspect = _command(
+        actions,
+        "inspect",
+        commands.inspect,
+        "show what starcross understands of any packet, notice or sky map",
+        "examples:\n  starcross inspect notice.xml\n  starcross inspect --json night.tar.gz | jq .\n"
+        "  starcross inspect bayestar.multiorder.fits --plot map.png",
+    )
+    _add_config(inspect)
+    inspect.add_argument("files", nargs="+", type=Path, metavar="FILE", help="a file, folder or tar archive")
+    inspect.add_argument("--json", action="store_true", help="print JSON, one line for each input")
+    inspect.add_argument("--plot", type=Path, metavar="PNG", help="draw what was read on the sky")
+
+    simulate = _command(
+        actions,
+        "simulate",
+        commands.simulate,
+        "write the simulated nights as files, or put them through the engine at a set rate",
+        "examples:\n  starcross simulate --out nights --seed 7\n  starcross simulate --rate 1000 --seconds 10",
+    )
+    _add_config(simulate)
+    goal = simulate.add_mutually_exclusive_group(required=True)
+    goal.add_argument("--out", type=Path, metavar="DIR", help="write alerts/, notices/ and injections.jsonl there")
+    goal.add_argument("--rate", type=float, metavar="ALERTS_PER_S", help="load test: alerts a second; 0 for no limit")
+    simulate.add_argument(
+        "--seconds", type=float, default=10.0, help="how long a load test lasts (default: %(default)s)"
+    )
+    simulate.add_argument("--json", action="store_true", help="print the load test's figures as JSON")
+    simulate.add_argument("--seed", type=int, default=1, help="seed of the simulation (default: %(default)s)")
+
+    check = _command(actions, "check", commands.check, "check a configuration and print it with all its defaults")
+    check.add_argument("config", type=Path, nargs="?", metavar="CONFIG", help="a TOML file; without it, the defaults")
+    check.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides", help=_SET_HELP)
+    check.add_argument("--json", action="store_true", help="print JSON")
+    return parser
+
+
+_SET_HELP = "override a configuration key, as in --set cuts.enabled=false; may be given again"
+
+
+def _command(
+    actions: "argparse._SubParsersAction[argparse.ArgumentParser]",
+    name: str,
+    run: commands.Command,
+    summary: str,
+    epilog: str = "",
+) -> argparse.ArgumentParser:
+    parser = actions.add_parser(
+        name,
+        help=summary,
+        description=f"{summary[0].upper()}{summary[1:]}.",
+        epilog=epilog or None,
+        formatter_class=RawDescriptionRichHelpFormatter,
+    )
+    parser.set_defaults(run=run)
+    parser.add_argument("--verbose", action="store_true", help="log in detail; show where an internal failure happened")
+    return parser
+
+
+def _add_config(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--config", type=Path, metavar="FILE", help="configuration (TOML); without it, the defaults")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides", help=_SET_HELP)
+
+
+def _add_inputs(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--alerts",
+        type=Path,
+        nargs="+",
+        required=True,
+        metavar="PATH",
+        help="survey packets: files, folders, tar archives",
+    )
+    parser.add_argument(
+        "--notices",
+        type=Path,
+        nargs="+",
+        required=True,
+        metavar="PATH",
+        help="notices, and the sky maps that they link to: files, folders, tar archives",
+    )
+
+
+def _add_out(parser: argparse.ArgumentParser, default: Path | None) -> None:
+    shown = f" (default: {default})" if default else ""
+    parser.add_argument(
+        "--out", type=Path, default=default, required=default is None, metavar="DIR", help=f"folder of results{shown}"
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; returns its exit code."""
+    arguments = build_parser().parse_args(argv)
+    problems = Console(stderr=True, soft_wrap=True, highlight=False)
+    try:
+        code: int = arguments.run(arguments)
+        sys.stdout.flush()
+    except ConfigurationError as error:
+        problems.print(f"starcross: {error}", style="red", markup=False)
+        return 2
+    except KeyboardInterrupt:
+        problems.print("starcross: interrupted; nothing half-written was left behind", style="yellow")
+        return 130
+    except BrokenPipeError:  # the reader of our output left, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:  # noqa: BLE001 - the last resort: told in one line, with its place on request
+        problems.print(f"starcross: internal failure: {type(error).__name__}: {error}", style="red", markup=False)
+        problems.print("".join(traceback.format_exception(error)) if arguments.verbose else "(--verbose shows where)")
+        return 1
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,164 @@
+"""What each command does: load the configuration, run the work, show the result."""
+
+import asyncio
+import json
+import sys
+from argparse import Namespace
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as ProgressBar
+
+from bridges.files import find_files
+from bridges.folder import OutputFolder
+from bridges.simulator import simulate as simulate_night
+from broker.config import Config, load_config
+from broker.demonstration import run_demo
+from broker.inspection import inspect_files, show
+from broker.loadtest import load_test
+from broker.log import configure_logging
+from broker.reader import make_reader
+from broker.registry import make_matchers
+from broker.replay import Outcome, Progress
+from broker.replay import replay as replay_inputs
+from broker.skyplot import draw_sky
+from broker.tables import coincidence_table, found_against_injected_table, summary_table
+from schemas.voevent_out import VoeventAuthor
+
+Command = Callable[[Namespace], int]
+
+
+def software_version() -> str:
+    """The installed version."""
+    return version("starcross")
+
+
+def replay(arguments: Namespace) -> int:
+    """``starcross replay``."""
+    configure_logging(verbose=arguments.verbose)
+    config = load_config(arguments.config, arguments.overrides)
+    matchers, reader = make_matchers(config, _folder(arguments)), make_reader(config, _folder(arguments))
+    with OutputFolder(arguments.out, _author(config)) as out, _progress() as progress:
+        outcome = replay_inputs(config, matchers, reader, arguments.alerts, arguments.notices, out, progress)
+        if arguments.plot:
+            _draw(arguments.out / "sky.png", outcome, "Starcross replay", progress)
+    if arguments.json:
+        _print_json(outcome.summary)
+    else:
+        _show_outcome(Console(), outcome, arguments.out)
+    return 0
+
+
+def demo(arguments: Namespace) -> int:
+    """``starcross demo``."""
+    configure_logging(verbose=arguments.verbose)
+    console = Console()
+    with _progress() as progress:
+        result = run_demo(arguments.seed, arguments.out, progress)
+        _draw(arguments.out / "sky.png", result.outcome, "Simulated nights", progress)
+    _show_outcome(console, result.outcome, arguments.out)
+    console.print(found_against_injected_table(result.rows))
+    console.print(
+        f"The simulated nights are in {arguments.out / 'nights'}; the sky is drawn in {arguments.out / 'sky.png'}."
+    )
+    return 0
+
+
+def inspect(arguments: Namespace) -> int:
+    """``starcross inspect``; 1 if an input could not be read."""
+    configure_logging(verbose=arguments.verbose)
+    config = load_config(arguments.config, arguments.overrides)
+    console = Console()
+    bad = False
+    drawn = []
+    for findings in inspect_files(find_files(arguments.files), config, make_reader(config, _folder(arguments))):
+        bad = bad or "rejected" in findings.document
+        if arguments.json:
+            _print_json(findings.document, indent=None)
+        else:
+            show(findings, console)
+        if arguments.plot:
+            drawn.append(findings)
+    if arguments.plot:
+        _draw_findings(arguments.plot, drawn)
+    return 1 if bad else 0
+
+
+def simulate(arguments: Namespace) -> int:
+    """``starcross simulate``."""
+    configure_logging(verbose=arguments.verbose)
+    config = load_config(arguments.config, arguments.overrides)
+    if arguments.out:
+        simulate_night(arguments.seed).write(arguments.out)
+        Console().print(f"simulated nights: {arguments.out}")
+        return 0
+    matchers, reader = make_matchers(config, _folder(arguments)), make_reader(config, _folder(arguments))
+    report = asyncio.run(
+        load_test(config, matchers, reader, seed=arguments.seed, alerts_per_s=arguments.rate, seconds=arguments.seconds)
+    )
+    if arguments.json:
+        _print_json(asdict(report))
+    else:
+        Console().print(summary_table(asdict(report)))
+    return 0
+
+
+def check(arguments: Namespace) -> int:
+    """``starcross check``."""
+    config = load_config(arguments.config, arguments.overrides)
+    matchers = make_matchers(config, _folder(arguments))
+    make_reader(config, _folder(arguments))
+    if arguments.json:
+        _print_json(config.model_dump(mode="json"))
+    else:
+        names = ", ".join(matcher.name for matcher in matchers)
+        shown = arguments.config or "the defaults"
+        Console().print(f"{shown}: valid; configuration {config.fingerprint()}; matchers: {names}", soft_wrap=True)
+    return 0
+
+
+def _folder(arguments: Namespace) -> Path:
+    """Where relative paths of the configuration start."""
+    return arguments.config.parent if arguments.config else Path()
+
+
+def _author(config: Config) -> VoeventAuthor:
+    return VoeventAuthor(**config.voevent.model_dump())
+
+
+@contextmanager
+def _progress() -> Iterator[Progress]:
+    """A progress bar on standard error where that is a terminal; nothing elsewhere."""
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description:9}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    with ProgressBar(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
+        task = bar.add_task("")
+        yield Progress(
+            begin=lambda stage, total: bar.reset(task, description=stage, total=max(total, 1)),
+            advance=lambda steps: bar.advance(task, steps),
+        )
+
+
+def _draw(path: Path, outcome: Outcome, title: str, progress: Progress) -> None:
+    progress.begin("drawing", 1)
+    ra_deg = np.concatenate([np.empty(0), *(alerts.ra_deg for alerts in outcome.alerts.values())])
+    dec_deg = np.concatenate([np.empty(0), *(alerts.dec_deg for alerts in outcome.alerts.values())])
+    draw_sky(path, (ra_deg, dec_deg), outcome.triggers, outcome.coincidences, title)
+    progress.advance(1)
+
+
+def _show_outcome(console: Console, outcome: Outcome, out: Path) -> None:
+    console.print(summary_table(outcome.summary))
+    console.print(coincidence_table(outcome.coincidences))
+    console.print(f"Results: {out}")
+
+
+def _print_json(document: Any, indent: int | None = 2) -> None:
+    sys.stdout.write(json.dumps(document, indent=indent, allow_nan=False) + "\n")

@@ -1,0 +1,67 @@
+"""From configuration to parts: the one place where names become matchers."""
+
+import importlib.util
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from broker.config import Config, MatcherSection, problems
+from broker.interfaces import Matcher
+from matchers.options import BUILTIN, build_matcher
+from schemas.errors import ConfigurationError
+
+
+def make_matchers(config: Config, folder: Path) -> list[Matcher]:
+    """The enabled matchers of a configuration, sorted by name.
+
+    Parameters
+    ----------
+    folder
+        Where relative paths of the configuration start.
+
+    Raises
+    ------
+    ConfigurationError
+        Naming the key, such as ``matchers.grb.before_s``.
+    """
+    return [_matcher(name, section, folder) for name, section in sorted(config.matchers.items()) if section.enabled]
+
+
+def _matcher(name: str, section: MatcherSection, folder: Path) -> Matcher:
+    key = f"matchers.{name}"
+    options = section.model_extra or {}
+    if section.python:
+        if section.kind:
+            raise ConfigurationError(f"{key}: has both kind and python; one of them says what it is")
+        return _own_matcher(key, name, section.python, options, folder)
+    kind = section.kind or name
+    if kind not in BUILTIN:
+        known = ", ".join(sorted(BUILTIN))
+        raise ConfigurationError(
+            f"{key}.kind: there is no kind {kind!r}; there are {known}, and python = 'file.py:Class'"
+        )
+    try:
+        return build_matcher(name, kind, options)
+    except ValidationError as error:
+        raise ConfigurationError("\n".join(f"{key}.{line}" for line in problems(error))) from error
+
+
+def _own_matcher(key: str, name: str, where: str, options: dict[str, object], folder: Path) -> Matcher:
+    file, colon, class_name = where.rpartition(":")
+    if not colon:
+        raise ConfigurationError(f"{key}.python: expected file.py:ClassName (given: {where!r})")
+    path = folder / file
+    spec = importlib.util.spec_from_file_location(f"starcross_matcher_{name}", path)
+    if spec is None or spec.loader is None or not path.is_file():
+        raise ConfigurationError(f"{key}.python: no such Python file: {path}")
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+        made = getattr(module, class_name)(name=name, **options)
+    except Exception as error:  # whatever the user's file does wrong is told with its place
+        raise ConfigurationError(f"{key}.python: {where}: {type(error).__name__}: {error}") from error
+    for needed in ("window", "match"):
+        if not callable(getattr(made, needed, None)):
+            raise ConfigurationError(f"{key}.python: {class_name} has no method {needed}(); see broker/interfaces.py")
+    matcher: Matcher = made
+    return matcher

@@ -1,0 +1,207 @@
+"""``starcross replay``: past alerts and notices through the engine, in the order and by the clock of the data."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bridges.files import find_files
+from bridges.folder import OutputFolder
+from broker.config import Config
+from broker.inputs import Inputs, issue_time_us, read_inputs
+from broker.interfaces import Matcher
+from broker.pipeline import make_engine
+from broker.reader import Reader
+from matchers.rank import rank
+from schemas.densities import skymap_of
+from schemas.errors import BadSkyMap
+from schemas.records import Alerts, Coincidence, Notice, Rejection, Role, State, Trigger
+from schemas.sky import SkyMap
+from schemas.skymap import read_skymap
+from schemas.times import iso_from_us
+
+MIB = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where a long run tells how far it is: a stage with its total, then steps."""
+
+    begin: Callable[[str, int], None] = lambda _stage, _total: None
+    advance: Callable[[int], None] = lambda _steps: None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a replay found: all coincidences in their final state, best first, and the counts."""
+
+    coincidences: list[Coincidence]
+    triggers: list[Trigger]
+    alerts: dict[str, Alerts]
+    summary: dict[str, Any]
+
+
+def software_name() -> str:
+    """Name and version of this software, as provenance states it."""
+    return f"starcross {version('starcross')}"
+
+
+def replay(
+    config: Config,
+    matchers: Sequence[Matcher],
+    reader: Reader,
+    alert_paths: Sequence[Path],
+    notice_paths: Sequence[Path],
+    out: OutputFolder,
+    progress: Progress,
+) -> Outcome:
+    """Read all input, play it in the order of its own times, and write what came of it.
+
+    The same input gives the same output, byte for byte: nothing depends on the wall clock, on the order of files in a
+    folder, or on where the folders are.
+
+    Raises
+    ------
+    ConfigurationError
+        If a path does not exist or the output folder cannot be used.
+    """
+    alert_files, notice_files = find_files(alert_paths), find_files(notice_paths)
+    unique = {file.path.resolve(): file for file in (*alert_files, *notice_files)}
+    progress.begin("reading", sum(file.size for file in unique.values()))
+    inputs = read_inputs(
+        alert_files,
+        notice_files,
+        reader,
+        bytes_max=config.replay.message_mib * MIB,
+        on_progress=progress.advance,
+    )
+    player = Player(config, matchers, inputs, out)
+    progress.begin("matching", player.total)
+    for steps in player.play():
+        progress.advance(steps)
+    coincidences = rank(player.engine.ledger)
+    rejected = sorted((*inputs.rejected, *player.rejected), key=lambda r: (r.origin, r.reason, r.detail))
+    summary = player.summary(len(unique), rejected)
+    out.finish(coincidences, rejected, summary)
+    return Outcome(coincidences, list(player.engine.triggers()), inputs.alerts, summary)
+
+
+class Player:
+    """Plays what was read through an engine: alerts at their observation time, notices at their issue time."""
+
+    def __init__(self, config: Config, matchers: Sequence[Matcher], inputs: Inputs, out: OutputFolder) -> None:
+        self.config = config
+        self.inputs = inputs
+        self.out = out
+        self.rejected: list[Rejection] = []
+        self.maps: Counter[str] = Counter({"linked": 0, "found": 0, "missing": 0})
+        self.changes: Counter[str] = Counter({str(state): 0 for state in State})
+        self.engine = make_engine(config, matchers, software_name())
+
+    @property
+    def total(self) -> int:
+        """How many alerts and notices there are to play."""
+        return len(self.inputs.notices) + sum(len(alerts) for alerts in self.inputs.alerts.values())
+
+    def play(self) -> Iterator[int]:
+        """Play everything; yields how many alerts or notices each step took."""
+        position = dict.fromkeys(self.inputs.alerts, 0)
+        for notice in self.inputs.notices:
+            now_us = issue_time_us(notice)
+            yield from self._alerts_before(now_us, position)
+            self._publish(self.engine.put_notice(notice, self._skymap(notice), now_us))
+            yield 1
+        yield from self._alerts_before(None, position)
+
+    def _alerts_before(self, until_us: int | None, position: dict[str, int]) -> Iterator[int]:
+        """Play the alerts of every survey that were observed before an instant, or all that are left."""
+        for survey, alerts in self.inputs.alerts.items():
+            start = position[survey]
+            end = len(alerts) if until_us is None else int(np.searchsorted(alerts.time_us, until_us))
+            for first in range(start, end, self.config.replay.batch_alerts):
+                batch = alerts.take(slice(first, min(first + self.config.replay.batch_alerts, end)))
+                self._publish(self.engine.add_alerts(batch, int(batch.time_us[-1])))
+                yield len(batch)
+            position[survey] = max(start, end)
+
+    def _skymap(self, notice: Notice) -> SkyMap | None:
+        """The notice's density: the map that it links to where that is at hand, else what it says itself."""
+        if not self.config.triggers.include_tests and notice.role in {Role.TEST, Role.MOCK}:
+            return None
+        if notice.skymap_url:
+            self.maps["linked"] += 1
+            linked = self.inputs.maps.get(notice.ivorn)
+            if linked is not None:
+                try:
+                    skymap = read_skymap(linked.body)
+                except BadSkyMap as error:
+                    self.rejected.append(Rejection(linked.origin, error.reason, error.detail))
+                else:
+                    self.maps["found"] += 1
+                    return skymap
+            self.maps["missing"] += 1
+        if notice.localisation is None:
+            return None
+        try:
+            return skymap_of(notice.localisation)
+        except BadSkyMap as error:
+            self.rejected.append(Rejection(notice.message.origin, error.reason, error.detail))
+            return None
+
+    def _publish(self, changes: Sequence[Coincidence]) -> None:
+        for change in changes:
+            self.changes[change.state] += 1
+            self.out.change(change)
+
+    def summary(self, files: int, rejected: Sequence[Rejection]) -> dict[str, Any]:
+        """Counts of everything read, cut, indexed and matched, with the times that the data span."""
+        triggers = list(self.engine.triggers())
+        notices, counts = self.inputs.notices, self.engine.counts
+        return {
+            "software": software_name(),
+            "config_hash": self.config.fingerprint(),
+            "inputs": {"files": files, **_sorted(self.inputs.messages)},
+            "rejected": {"all": len(rejected), **_sorted(Counter(rejection.reason for rejection in rejected))},
+            "alerts": {
+                survey: {
+                    "read": len(alerts),
+                    "duplicates": counts.duplicates.get(survey, 0),
+                    "cut": _sorted(counts.cut.get(survey, {})),
+                    "indexed": counts.indexed.get(survey, 0),
+                    "first_utc": iso_from_us(int(alerts.time_us[0])),
+                    "last_utc": iso_from_us(int(alerts.time_us[-1])),
+                }
+                for survey, alerts in self.inputs.alerts.items()
+            },
+            "notices": {
+                "read": self.inputs.messages["notices"],
+                "of_triggers": len(notices),
+                "duplicates": counts.duplicate_notices,
+                "tests_left_out": counts.tests_left_out,
+                "first_utc": iso_from_us(issue_time_us(notices[0])) if notices else None,
+                "last_utc": iso_from_us(issue_time_us(notices[-1])) if notices else None,
+                "by_role": _sorted(self.inputs.notice_roles),
+                "by_type": _sorted(self.inputs.notice_types),
+            },
+            "skymaps": {"files": self.inputs.messages["skymaps"], **_sorted(self.maps)},
+            "triggers": {
+                "all": len(triggers),
+                "localised": sum(trigger.skymap is not None for trigger in triggers),
+                "retracted": sum(trigger.retracted for trigger in triggers),
+                "by_messenger": _sorted(Counter(trigger.messenger for trigger in triggers)),
+                "searched_by": _sorted(counts.windows),
+            },
+            "changes": _sorted(self.changes),
+            "coincidences": {
+                "live": sum(c.state is not State.WITHDRAWN for c in self.engine.ledger),
+                "withdrawn": sum(c.state is State.WITHDRAWN for c in self.engine.ledger),
+            },
+        }
+
+
+def _sorted(counter: Any) -> dict[str, int]:
+    return {str(name): counter[name] for name in sorted(counter)}
