@@ -26,6 +26,7 @@ from broker.globe import (
     printable,
     project,
     save,
+    smooth,
 )
 from schemas.pixels import ORDER, cell_centres
 from schemas.records import Messenger, Trigger
