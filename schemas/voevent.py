@@ -6,7 +6,6 @@ Elements are recognised by their local names, since versions and senders differ 
 
 import math
 import re
-import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -15,7 +14,6 @@ from typing import Final, NamedTuple
 from astropy import units
 from astropy.coordinates import FK4, BarycentricMeanEcliptic, BaseCoordinateFrame, Galactic, SkyCoord
 from astropy.time import Time
-from erfa import ErfaWarning
 from lxml import etree
 
 from schemas.errors import BadNotice, Reason
@@ -37,8 +35,9 @@ _SCALES: Final[Mapping[str, str]] = {
     "TCG": "tcg",
 }
 _GPS_BEHIND_TAI_US: Final = 19 * US_PER_S
+_EARLIEST_US: Final = us_from_iso("1900-01-01T00:00:00")
 _LEAP_SECONDS_BEGIN_US: Final = us_from_iso("1972-01-01T00:00:00")
-_LEAP_SECONDS_UNKNOWN_US: Final = us_from_iso("2100-01-01T00:00:00")
+_LATEST_US: Final = us_from_iso("2100-01-01T00:00:00")
 _EQUATORIAL: Final = frozenset({"ICRS", "FK5", "J2000"})
 _OTHER_FRAMES: Final[Mapping[str, BaseCoordinateFrame]] = {
     "FK4": FK4(equinox="B1950"),
@@ -234,8 +233,8 @@ def _texts(parent: etree._Element | None, name: str) -> Iterator[str]:
 def _issued(who: etree._Element | None, odd: list[str]) -> int | None:
     text = _text(who, "Date")
     try:
-        return us_from_iso(text) if text else None
-    except (ValueError, OverflowError):
+        return us_from_scale(text, "UTC") if text else None
+    except ValueError:
         odd.append(f"Who/Date {text[:60]!r} is no ISO 8601 date and time")
         return None
 
@@ -292,7 +291,7 @@ def _time(coords: etree._Element | None, system: str, odd: list[str]) -> tuple[s
     parts = system.upper().split("-")
     try:
         instant = us_from_scale(text, parts[0])
-    except (ValueError, OverflowError):
+    except ValueError:
         odd.append(f"ISOTime {text[:60]!r} is no date and time")
         return text, None, error
     if parts[-1] in {"BARY", "HELIO", "BARYCENTER", "HELIOCENTER"}:
@@ -308,20 +307,22 @@ def us_from_scale(text: str, scale: str) -> int:
 
     Raises
     ------
-    ValueError, OverflowError
-        If the text is no valid date and time.
+    ValueError
+        If the text is no date and time between 1900 and 2100.
     """
-    count = us_from_iso(text)
+    try:
+        count = us_from_iso(text)
+    except OverflowError:
+        raise ValueError(f"{text!r} is out of range") from None
+    if not _EARLIEST_US <= count < _LATEST_US:
+        raise ValueError(f"{text!r} is not between 1900 and 2100")
     name = _SCALES.get(scale)
-    if name is None or not _LEAP_SECONDS_BEGIN_US <= count < _LEAP_SECONDS_UNKNOWN_US:
+    if name is None or count < _LEAP_SECONDS_BEGIN_US:
         return count
     if scale == "GPS":
         count += _GPS_BEHIND_TAI_US
     days, rest = divmod(count, US_PER_DAY)
-    with warnings.catch_warnings():
-        # ERFA finds years dubious that come after its newest leap second; they are as good as can be known.
-        warnings.simplefilter("ignore", ErfaWarning)
-        return int(us_from_astropy(Time(JD_UNIX_EPOCH + days, rest / US_PER_DAY, format="jd", scale=name)))
+    return int(us_from_astropy(Time(JD_UNIX_EPOCH + days, rest / US_PER_DAY, format="jd", scale=name)))
 
 
 def _position(
