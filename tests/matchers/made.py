@@ -1,5 +1,6 @@
 """Alerts and notices that tests of matching make up."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,7 +16,7 @@ DAY = US_PER_DAY
 CARRIED = frozenset(
     {"reliability", "bad_pixels", "ap_minus_psf_mag", "gaia_arcsec", "ps1_arcsec", "solar_system_arcsec"}
 )
-GOOD = {"reliability": 0.9, "bad_pixels": 0.0, "ap_minus_psf_mag": 0.01}
+GOOD = dict.fromkeys(CARRIED, math.nan) | {"reliability": 0.9, "bad_pixels": 0.0, "ap_minus_psf_mag": 0.01}
 
 
 def alerts_of(rows: Sequence[dict[str, Any]], survey: str = "ztf") -> Alerts:
