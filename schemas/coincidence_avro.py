@@ -6,7 +6,7 @@ differs between versions of its library.
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from importlib import resources
 from io import BytesIO
@@ -14,6 +14,7 @@ from typing import Any, BinaryIO, cast
 
 import fastavro
 
+from schemas.avro import read_container
 from schemas.coincidence import from_document, to_document
 from schemas.records import Coincidence
 from schemas.times import iso_from_us, us_from_datetime, us_from_iso
@@ -40,7 +41,7 @@ def to_record(coincidence: Coincidence) -> dict[str, Any]:
 
 
 def from_record(record: dict[str, Any]) -> Coincidence:
-    """The coincidence of a decoded Avro record.
+    """The coincidence of a decoded Avro record, its instants as microseconds or as datetimes.
 
     Raises
     ------
@@ -70,29 +71,37 @@ def write_container(stream: BinaryIO, coincidences: Iterable[Coincidence]) -> No
     fastavro.writer(stream, SCHEMA, records, codec="null", sync_marker=digest.digest(), strict=True)
 
 
-def read_container(stream: BinaryIO) -> list[Coincidence]:
-    """Read back what `write_container` wrote; for files of our own, not for strangers' bytes.
+def read_coincidences(body: bytes) -> list[Coincidence]:
+    """Read back what `write_container` wrote; the bytes may be anybody's.
 
     Raises
     ------
+    BadPacket
+        If the bytes are no sound Avro container.
     BadCoincidence
-        If a value does not follow the schema.
+        If a record does not follow the schema.
     """
-    return [from_record(cast("dict[str, Any]", record)) for record in fastavro.reader(stream)]
+    return [from_record(record) for record in read_container(body)]
 
 
-def _map_instants(record: dict[str, Any], convert: Any) -> dict[str, Any]:
-    """The record with every ``*_utc`` field converted, one level of records deep."""
+def _map_instants(record: dict[str, Any], convert: Callable[[Any], Any]) -> dict[str, Any]:
+    """The record with every ``*_utc`` field converted, in the records inside it too."""
     mapped: dict[str, Any] = {}
     for name, value in record.items():
         if name.endswith("_utc"):
             mapped[name] = convert(value)
-        elif name in {"trigger", "object"}:
+        elif name in {"trigger", "object"} and isinstance(value, dict):
             mapped[name] = _map_instants(value, convert)
         else:
             mapped[name] = value
     return mapped
 
 
-def _iso(instant: datetime) -> str:
-    return iso_from_us(us_from_datetime(instant))
+def _iso(instant: object) -> object:
+    """Text of an instant; what is none stays, for the schema to refuse."""
+    if isinstance(instant, datetime):
+        return iso_from_us(us_from_datetime(instant))
+    try:
+        return iso_from_us(instant) if isinstance(instant, int) else instant
+    except OverflowError:
+        return instant

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from schemas import coincidence_avro as wire
 from schemas.coincidence import json_schema, to_document
-from schemas.errors import BadCoincidence
+from schemas.errors import BadCoincidence, BadInput
 from schemas.times import iso_from_us, us_from_datetime
 from tests.coincidences import COINCIDENCE, changed, coincidences
 
@@ -55,7 +55,7 @@ def test_avro_and_json_schema_have_the_same_fields_with_the_same_words() -> None
 @given(st.lists(coincidences(), max_size=3))
 def test_read_back_equal_by_ours_and_by_fastavro(written: list[Any]) -> None:
     body = _container(*written)
-    assert wire.read_container(BytesIO(body)) == written
+    assert wire.read_coincidences(body) == written
     records = list(fastavro.reader(BytesIO(body)))
     assert [record["object"]["alert_ids"] for record in records] == [list(c.object.alert_ids) for c in written]
     for record, coincidence in zip(records, written, strict=True):
@@ -80,3 +80,28 @@ def test_a_record_outside_the_ranges_is_refused() -> None:
     record["credible_level"] = 2.0
     with pytest.raises(BadCoincidence, match="credible_level"):
         wire.from_record(record)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("changed_utc", 2**62), ("changed_utc", "yesterday"), ("trigger", 5), ("object", None), ("provenance", [])],
+)
+def test_a_record_of_another_shape_is_refused(name: str, value: object) -> None:
+    with pytest.raises(BadCoincidence, match=name):
+        wire.from_record(wire.to_record(COINCIDENCE) | {name: value})
+
+
+def test_records_of_fastavro_read_back_with_their_datetimes() -> None:
+    (record,) = fastavro.reader(BytesIO(_container(COINCIDENCE)))
+    assert wire.from_record(record) == COINCIDENCE  # type: ignore[arg-type]
+
+
+@given(st.binary(max_size=64), st.integers(0, 4000), st.booleans())
+def test_damaged_bytes_are_refused_or_read_as_something(patch: bytes, at: int, cut: bool) -> None:
+    whole = _container(COINCIDENCE)
+    body = whole[:at] + patch + (b"" if cut else whole[at + len(patch) :])
+    try:
+        read = wire.read_coincidences(body)
+    except BadInput:
+        return
+    assert len(read) <= 1
