@@ -66,9 +66,9 @@ def _cone(cone: Cone) -> SkyMap:
     kappa = fisher_kappa(cone.radius_deg, cone.containment)
     stated = f"the circle of {cone.radius_deg:g} deg holds {100 * cone.containment:g} %"
     if cone.systematics not in GBM_SYSTEMATICS:
-        known = "includes" if cone.systematics is Systematics.INCLUDED else "has no known"
+        added = "systematic error included" if cone.systematics is Systematics.INCLUDED else "no systematic error added"
         fisher = Fisher(cone.ra_deg, cone.dec_deg, (1.0,), (kappa,))
-        model = f"Fisher density on the sphere: {stated}, which {known} systematic error"
+        model = f"Fisher density on the sphere: {stated}, {added}"
     else:
         weight, core_deg, tail_deg = GBM_SYSTEMATICS[cone.systematics]
         kappas = tuple(

@@ -69,6 +69,7 @@ class Table:
         """A keyword of the table or else of the file, as text without blanks around; empty if absent."""
         return str(self.header.get(keyword, self.primary.get(keyword, ""))).strip()
 
+    @np.errstate(over="ignore", invalid="ignore")  # damaged numbers are for the reader of the map to refuse
     def values(self, name: str) -> NDArray[Any]:
         """All values of a numeric column, rows one after another, in native byte order.
 

@@ -44,6 +44,7 @@ class _Grid:
         return _Grid(self.lo[rows], self.hi[rows], self.probability[rows], distance)
 
 
+@np.errstate(over="ignore", invalid="ignore")  # what overflows or is no number is refused by name
 def gridded_map(table: Table) -> SkyMap:
     """The sky map in a table of cells or pixels.
 

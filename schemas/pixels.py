@@ -29,7 +29,9 @@ _CELL_RADIUS_DEG = 61.3
 """At order k no point of a cell is further from its centre than this over 2^k. The exact value is the distance
 from the centre to the farthest corner; it grows from 48.19 at order 0 towards 61.25."""
 _BORDER_CELLS = 256
-"""A cover is refined until its border has so many cells: for a circle they are then about a 24th of its radius."""
+"""A cover is refined until its border has so many cells (for a circle they are then about a 24th of its radius) and
+takes no more of the sky than its inside, as that of a thin ring would; or has `_MOST_BORDER_CELLS`."""
+_MOST_BORDER_CELLS = 16_384
 
 
 def pixels_of(ra_deg: Array, dec_deg: Array) -> Pixels:
@@ -106,14 +108,17 @@ def cover(bounds: Bounds, limit: float) -> tuple[Pixels, Pixels]:
     """
     starts: list[Pixels] = []
     ends: list[Pixels] = []
+    whole = 0
     cells = np.arange(12, dtype=np.int64)
     for order in range(ORDER + 1):
         low, high = bounds(*cell_centres(cells, order), cell_radius_deg(order))
         inside = high <= limit
         border = cells[(low <= limit) & ~inside]
-        done = border.size >= _BORDER_CELLS or order == ORDER
-        kept = np.concatenate([cells[inside], border]) if done else cells[inside]
         shift = 2 * (ORDER - order)
+        whole += int(inside.sum()) << shift
+        fine = border.size >= _MOST_BORDER_CELLS or (border.size >= _BORDER_CELLS and border.size << shift <= whole)
+        done = fine or order == ORDER
+        kept = np.concatenate([cells[inside], border]) if done else cells[inside]
         starts.append(kept << shift)
         ends.append((kept + 1) << shift)
         if done or not border.size:

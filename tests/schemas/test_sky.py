@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from astropy import units as u
 from astropy.coordinates import SkyCoord
-from hypothesis import example, given
+from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.pixels import PIXEL_SR, cell_centres, cell_radius_deg, cover, merge
-from schemas.sky import ORDER, PIXEL_COUNT, Cells, Circle, SkyMap, pixels_of, separation_deg
+from schemas.pixels import PIXEL_SR
+from schemas.sky import PIXEL_COUNT, Cells, Circle, SkyMap, pixels_of
 
 ARCSEC = 1 / 3600
 RA = st.one_of(st.floats(0, 360), st.sampled_from([0.0, 45.0, 90.0, 180.0, 270.0, 315.0, 360.0, 1e-9, 359.9999999]))
@@ -39,47 +39,6 @@ def assert_sound(lo: np.ndarray, hi: np.ndarray) -> None:
     assert (hi[:-1] < lo[1:]).all(), "sorted, disjoint and merged"
     assert lo[0] >= 0
     assert hi[-1] <= PIXEL_COUNT
-
-
-def test_pixels_of_no_positions() -> None:
-    assert pixels_of(np.zeros(0), np.zeros(0)).shape == (0,)
-    assert pixels_of(np.zeros(0), np.zeros(0)).dtype == np.int64
-
-
-@pytest.mark.parametrize(
-    ("ra", "dec"), [(np.nan, 0.0), (0.0, np.nan), (np.inf, 0.0), (0.0, -np.inf), (0.0, 90.1), (0.0, -91.0)]
-)
-def test_what_is_no_position_has_no_pixel(ra: float, dec: float) -> None:
-    with pytest.raises(ValueError, match=r"finite|declination"):
-        pixels_of(np.array([10.0, ra]), np.array([10.0, dec]))
-
-
-def test_columns_of_different_length_are_refused() -> None:
-    with pytest.raises(ValueError, match="2 right ascensions but 1"):
-        pixels_of(np.zeros(2), np.zeros(1))
-
-
-@given(RA, DEC)
-def test_a_pixel_is_where_its_position_is(ra: float, dec: float) -> None:
-    pixel = pixels_of(np.array([ra]), np.array([dec]))
-    assert 0 <= pixel[0] < PIXEL_COUNT
-    for order in (0, 5, 13, ORDER):
-        centre = cell_centres(pixel >> 2 * (ORDER - order), order)
-        assert oracle_deg(*centre, ra, dec)[0] <= cell_radius_deg(order)
-
-
-def test_right_ascension_wraps() -> None:
-    ra = np.array([10.0, 370.0, -350.0])
-    assert len(set(pixels_of(ra, np.full(3, 33.0)))) == 1
-
-
-@given(RA, DEC, RA, DEC)
-@example(10.0, 20.0, 10.0, 20.0)
-@example(0.0, 0.0, 180.0, 0.0)
-@example(0.0, 90.0, 77.0, -90.0)
-def test_separation_is_astropys(ra1: float, dec1: float, ra2: float, dec2: float) -> None:
-    ours = separation_deg(np.array([ra1]), np.array([dec1]), ra2, dec2)
-    np.testing.assert_allclose(ours, oracle_deg(np.array([ra1]), np.array([dec1]), ra2, dec2), atol=1e-12)
 
 
 @given(RA, DEC, RADIUS)
@@ -137,30 +96,6 @@ def test_a_circle_has_a_centre(centre: tuple[float, float]) -> None:
 def test_the_whole_sky_is_one_interval() -> None:
     circle = Circle.around(12.0, 34.0, 180.0)
     assert (circle.lo.tolist(), circle.hi.tolist()) == ([0], [PIXEL_COUNT])
-
-
-def test_nothing_is_covered_by_nothing() -> None:
-    lo, hi = cover(lambda ra, _dec, _radius: (np.ones_like(ra), np.ones_like(ra)), 0.5)
-    assert lo.size == hi.size == 0
-
-
-@given(st.sets(st.integers(0, 200), min_size=1))
-def test_merged_intervals_hold_the_same_pixels(pixels: set[int]) -> None:
-    shuffled = np.array(list(pixels), np.int64)
-    lo, hi = merge(shuffled, shuffled + 1)
-    assert {p for a, b in zip(lo, hi, strict=True) for p in range(a, b)} == pixels
-    assert (hi[:-1] < lo[1:]).all()
-
-
-def test_cell_radius_is_no_smaller_than_any_cell() -> None:
-    from cdshealpix import nested  # noqa: PLC0415 - only here
-
-    for order in range(7):
-        cells = np.arange(12 << 2 * order, dtype=np.uint64)
-        lon, lat = nested.vertices(cells, np.full(cells.size, order, np.uint8), step=4)
-        ra, dec = cell_centres(cells.astype(np.int64), order)
-        farthest = separation_deg(lon.deg, lat.deg, ra[:, None], dec[:, None]).max()
-        assert 0.7 * cell_radius_deg(order) < farthest <= cell_radius_deg(order)
 
 
 def gridded() -> SkyMap:
