@@ -5,12 +5,13 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from importlib import import_module
+from importlib.metadata import version
 from pathlib import Path
 
 from rich.console import Console
 from rich_argparse import RawDescriptionRichHelpFormatter
 
-from broker import commands
 from schemas.errors import ConfigurationError
 
 EXIT_CODES = """exit codes:
@@ -30,17 +31,16 @@ def build_parser() -> argparse.ArgumentParser:
         epilog=EXIT_CODES,
         formatter_class=RawDescriptionRichHelpFormatter,
     )
-    parser.add_argument("--version", action="version", version=f"%(prog)s {commands.software_version()}")
+    parser.add_argument("--version", action="version", version=f"%(prog)s {version('starcross')}")
     actions = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
-    demo = _command(actions, "demo", commands.demo, "simulate a week of nights, search it, and show what was found")
+    demo = _command(actions, "demo", "simulate a week of nights, search it, and show what was found")
     _add_out(demo, Path("starcross-demo"))
     demo.add_argument("--seed", type=int, default=1, help="seed of the simulation (default: %(default)s)")
 
     replay = _command(
         actions,
         "replay",
-        commands.replay,
         "play past alerts and notices and write their coincidences",
         "example:\n  starcross replay --alerts ztf_public_20200107.tar.gz --notices voevents/ --out found --plot",
     )
@@ -53,7 +53,6 @@ def build_parser() -> argparse.ArgumentParser:
     inspect = _command(
         actions,
         "inspect",
-        commands.inspect,
         "show what starcross understands of any packet, notice or sky map",
         "examples:\n  starcross inspect notice.xml\n  starcross inspect --json night.tar.gz | jq .\n"
         "  starcross inspect bayestar.multiorder.fits --plot map.png",
@@ -66,7 +65,6 @@ def build_parser() -> argparse.ArgumentParser:
     simulate = _command(
         actions,
         "simulate",
-        commands.simulate,
         "write the simulated nights as files, or put them through the engine at a set rate",
         "examples:\n  starcross simulate --out nights --seed 7\n  starcross simulate --rate 1000 --seconds 10",
     )
@@ -80,7 +78,7 @@ def build_parser() -> argparse.ArgumentParser:
     simulate.add_argument("--json", action="store_true", help="print the load test's figures as JSON")
     simulate.add_argument("--seed", type=int, default=1, help="seed of the simulation (default: %(default)s)")
 
-    check = _command(actions, "check", commands.check, "check a configuration and print it with all its defaults")
+    check = _command(actions, "check", "check a configuration and print it with all its defaults")
     check.add_argument("config", type=Path, nargs="?", metavar="CONFIG", help="a TOML file; without it, the defaults")
     check.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides", help=_SET_HELP)
     check.add_argument("--json", action="store_true", help="print JSON")
@@ -93,7 +91,6 @@ _SET_HELP = "override a configuration key, as in --set cuts.enabled=false; may b
 def _command(
     actions: "argparse._SubParsersAction[argparse.ArgumentParser]",
     name: str,
-    run: commands.Command,
     summary: str,
     epilog: str = "",
 ) -> argparse.ArgumentParser:
@@ -104,7 +101,7 @@ def _command(
         epilog=epilog or None,
         formatter_class=RawDescriptionRichHelpFormatter,
     )
-    parser.set_defaults(run=run)
+    parser.set_defaults(command=name)
     parser.add_argument("--verbose", action="store_true", help="log in detail; show where an internal failure happened")
     return parser
 
@@ -145,7 +142,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = build_parser().parse_args(argv)
     problems = Console(stderr=True, soft_wrap=True, highlight=False)
     try:
-        code: int = arguments.run(arguments)
+        # Imported here, so that --help is quick and Ctrl-C during the import of the libraries ends as cleanly as later.
+        commands = import_module("broker.commands")
+        code: int = getattr(commands, arguments.command)(arguments)
         sys.stdout.flush()
     except ConfigurationError as error:
         problems.print(f"starcross: {error}", style="red", markup=False)

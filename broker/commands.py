@@ -4,10 +4,9 @@ import asyncio
 import json
 import sys
 from argparse import Namespace
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ from bridges.folder import OutputFolder
 from bridges.simulator import simulate as simulate_night
 from broker.config import Config, load_config
 from broker.demonstration import run_demo
-from broker.inspection import inspect_files, show
+from broker.inspection import draw_findings, inspect_files, show
 from broker.loadtest import load_test
 from broker.log import configure_logging
 from broker.reader import make_reader
@@ -31,13 +30,6 @@ from broker.replay import replay as replay_inputs
 from broker.skyplot import draw_sky
 from broker.tables import coincidence_table, found_against_injected_table, summary_table
 from schemas.voevent_out import VoeventAuthor
-
-Command = Callable[[Namespace], int]
-
-
-def software_version() -> str:
-    """The installed version."""
-    return version("starcross")
 
 
 def replay(arguments: Namespace) -> int:
@@ -87,7 +79,7 @@ def inspect(arguments: Namespace) -> int:
         if arguments.plot:
             drawn.append(findings)
     if arguments.plot:
-        _draw_findings(arguments.plot, drawn)
+        draw_findings(arguments.plot, drawn)
     return 1 if bad else 0
 
 

@@ -68,6 +68,7 @@ class ReplaySection(Section):
     """How a replay reads and paces its input."""
 
     batch_alerts: int = Field(2000, ge=1, le=1_000_000, description="Alerts that are matched at a time.")
+    batch_s: float = Field(60.0, gt=0, le=86_400, description="Longest span of data time that is matched at a time.")
     message_mib: int = Field(64, ge=1, le=4096, description="Largest file or archive member that is read, in MiB.")
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,13 +12,15 @@ from rich.table import Table
 from rich.text import Text
 
 from bridges.files import FoundFile, read_files
+from broker.closeup import draw_localisation
 from broker.config import Config
 from broker.reader import Reader
+from broker.skyplot import draw_sky
 from schemas.densities import skymap_of
 from schemas.errors import BadSkyMap
 from schemas.localisation import InlineMap
 from schemas.reading import Reading
-from schemas.records import Alerts, Message, Notice, Rejection
+from schemas.records import Alerts, Kind, Message, Messenger, Notice, Rejection, Role, Trigger
 from schemas.sky import SkyMap
 from schemas.skymap import read_skymap
 from schemas.survey import quality_columns
@@ -37,12 +40,12 @@ class Findings:
     document
         ``origin``, ``format``, and ``alerts``, ``notices``, ``skymaps``, ``rejected``: lists of plain values.
     alerts, maps
-        The same as columns and densities, the latter by name.
+        The same as columns, and as triggers with a density.
     """
 
     document: dict[str, Any]
     alerts: list[Alerts] = field(default_factory=list)
-    maps: list[tuple[str, SkyMap]] = field(default_factory=list)
+    maps: list[Trigger] = field(default_factory=list)
 
 
 def inspect_files(files: Sequence[FoundFile], config: Config, reader: Reader) -> Iterator[Findings]:
@@ -68,7 +71,7 @@ def _findings(message: Message, reading: Reading, config: Config) -> Findings:
                 rejected.append(Rejection(message.origin, error.reason, error.detail))
             else:
                 document["skymap"] = _skymap(skymap)
-                found.maps.append((notice.trigger_id or notice.notice_type, skymap))
+                found.maps.append(_drawable(notice.trigger_id or notice.notice_type, notice, skymap))
         notices.append(document)
     skymaps = []
     for raw in reading.skymaps:
@@ -78,7 +81,7 @@ def _findings(message: Message, reading: Reading, config: Config) -> Findings:
             rejected.append(Rejection(raw.origin, error.reason, error.detail))
         else:
             skymaps.append({"header": _plain(asdict(raw.header)), **_skymap(skymap)})
-            found.maps.append((raw.header.object_name or raw.origin, skymap))
+            found.maps.append(_drawable(raw.header.object_name or raw.origin, _notice_of_map(message), skymap))
     found.alerts = list(reading.alerts)
     parts = {
         "alerts": alerts,
@@ -88,6 +91,52 @@ def _findings(message: Message, reading: Reading, config: Config) -> Findings:
     }
     found.document |= {name: part for name, part in parts.items() if part}
     return found
+
+
+def _drawable(name: str, notice: Notice, skymap: SkyMap) -> Trigger:
+    return Trigger(
+        id=name,
+        messenger=notice.messenger,
+        mission=notice.mission,
+        instrument=notice.instrument,
+        time_us=notice.trigger_time_us or 0,
+        time_error_s=None,
+        revision=1,
+        notice=notice,
+        skymap=skymap,
+    )
+
+
+def _notice_of_map(message: Message) -> Notice:
+    """A bare sky map speaks of a position and of nothing else."""
+    return Notice(
+        message=message,
+        notice_type="sky map",
+        ivorn="",
+        trigger_id=None,
+        messenger=Messenger.UNKNOWN,
+        mission="",
+        instrument="",
+        role=Role.OBSERVATION,
+        kind=Kind.INITIAL,
+    )
+
+
+def draw_findings(path: Path, findings: Sequence[Findings]) -> None:
+    """Draw what was read: one localisation close up, several, or none, on the whole sky."""
+    maps = [trigger for found in findings for trigger in found.maps]
+    alerts = [part for found in findings for part in found.alerts]
+    if len(maps) == 1:
+        points = [
+            (str(name), float(ra_deg), float(dec_deg))
+            for part in alerts
+            for name, ra_deg, dec_deg in zip(part.object_id, part.ra_deg, part.dec_deg, strict=True)
+        ]
+        draw_localisation(path, maps[0], points, title=maps[0].id)
+        return
+    ra_deg = np.concatenate([np.empty(0), *(part.ra_deg for part in alerts)])
+    dec_deg = np.concatenate([np.empty(0), *(part.dec_deg for part in alerts)])
+    draw_sky(path, (ra_deg, dec_deg), maps, [], title="Starcross inspect")
 
 
 def _rejection(rejection: Rejection) -> dict[str, str]:
@@ -121,8 +170,8 @@ def _notice(notice: Notice) -> dict[str, Any]:
     document: dict[str, Any] = {
         name: _plain(getattr(notice, name))
         for name in (
-            "notice_type", "ivorn", "trigger_id", "names", "messenger", "mission", "instrument", "role", "kind", "stage",
-            "serial", "trigger_time_error_s", "skymap_url", "astrophysical", "classification", "significance",
+            "notice_type", "ivorn", "trigger_id", "names", "messenger", "mission", "instrument", "role", "kind",
+            "stage", "serial", "trigger_time_error_s", "skymap_url", "astrophysical", "classification", "significance",
             "significance_unit", "far_hz", "links", "params", "warnings",
         )
     }  # fmt: skip

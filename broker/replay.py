@@ -1,5 +1,6 @@
 """``starcross replay``: past alerts and notices through the engine, in the order and by the clock of the data."""
 
+import heapq
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -19,12 +20,14 @@ from broker.reader import Reader
 from matchers.rank import rank
 from schemas.densities import skymap_of
 from schemas.errors import BadSkyMap
-from schemas.records import Alerts, Coincidence, Notice, Rejection, Role, State, Trigger
+from schemas.records import Alerts, Coincidence, Ints, Notice, Rejection, Role, State, Trigger
 from schemas.sky import SkyMap
 from schemas.skymap import read_skymap
-from schemas.times import iso_from_us
+from schemas.times import US_PER_S, iso_from_us
 
 MIB = 1 << 20
+Timed = tuple[int, int, Notice | Alerts]
+"""An instant (us), 0 for a notice and 1 for alerts, which come after it at the same instant, and what happened."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,25 +111,38 @@ class Player:
         return len(self.inputs.notices) + sum(len(alerts) for alerts in self.inputs.alerts.values())
 
     def play(self) -> Iterator[int]:
-        """Play everything; yields how many alerts or notices each step took."""
-        position = dict.fromkeys(self.inputs.alerts, 0)
-        for notice in self.inputs.notices:
-            now_us = issue_time_us(notice)
-            yield from self._alerts_before(now_us, position)
-            self._publish(self.engine.put_notice(notice, self._skymap(notice), now_us))
-            yield 1
-        yield from self._alerts_before(None, position)
+        """Play everything in order of time; yields how many alerts or notices each step took.
 
-    def _alerts_before(self, until_us: int | None, position: dict[str, int]) -> Iterator[int]:
-        """Play the alerts of every survey that were observed before an instant, or all that are left."""
-        for survey, alerts in self.inputs.alerts.items():
-            start = position[survey]
-            end = len(alerts) if until_us is None else int(np.searchsorted(alerts.time_us, until_us))
-            for first in range(start, end, self.config.replay.batch_alerts):
-                batch = alerts.take(slice(first, min(first + self.config.replay.batch_alerts, end)))
-                self._publish(self.engine.add_alerts(batch, int(batch.time_us[-1])))
-                yield len(batch)
-            position[survey] = max(start, end)
+        A notice is heard before the alerts of the same instant. Alerts of one survey are taken together as long as no
+        notice comes between them and they span no more than ``replay.batch_s``: about an exposure.
+        """
+        issued_us = np.array([issue_time_us(notice) for notice in self.inputs.notices], np.int64)
+        notices: Iterator[Timed] = (
+            (int(time_us), 0, notice) for time_us, notice in zip(issued_us, self.inputs.notices, strict=True)
+        )
+        batches = [self._batches(alerts, issued_us) for alerts in self.inputs.alerts.values()]
+        for _, _, event in heapq.merge(notices, *batches, key=lambda timed: timed[:2]):
+            if isinstance(event, Notice):
+                self._publish(self.engine.put_notice(event, self._skymap(event), issue_time_us(event)))
+                yield 1
+            else:
+                self._publish(self.engine.add_alerts(event, int(event.time_us[-1])))
+                yield len(event)
+
+    def _batches(self, alerts: Alerts, notices_us: Ints) -> Iterator[Timed]:
+        """Alerts of one survey, in order, a batch at a time: time of the first, 1 (after notices), and the batch."""
+        pace = self.config.replay
+        start = 0
+        while start < len(alerts):
+            first_us = int(alerts.time_us[start])
+            until_us = first_us + round(pace.batch_s * US_PER_S)
+            following = int(np.searchsorted(notices_us, first_us, side="right"))
+            if following < len(notices_us):
+                until_us = min(until_us, int(notices_us[following]))
+            end = min(int(np.searchsorted(alerts.time_us, until_us)), start + pace.batch_alerts)
+            end = max(end, start + 1)
+            yield first_us, 1, alerts.take(slice(start, end))
+            start = end
 
     def _skymap(self, notice: Notice) -> SkyMap | None:
         """The notice's density: the map that it links to where that is at hand, else what it says itself."""
