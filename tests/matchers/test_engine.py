@@ -260,11 +260,16 @@ class TestExpiry:
         return engine
 
     def test_what_an_open_window_needs_is_kept(self):
-        engine = self.engine()
+        engine = engine_of(retention_us=3 * DAY)
+        put(engine, notice_of(), T0)
+        add(engine, row(1, "a", DAY), row(2, "b", -5 * DAY))
         assert engine.expire(T0 + 20 * DAY) == []
-        assert len(engine.index) == 3
+        assert len(engine.index) == 1
         assert engine.expire(T0 + 20 * DAY) == []
         assert engine.counts.expired_alerts == 1
+        assert [change.revision for change in add(engine, row(3, "a", 20 * DAY))] == [2]
+        assert engine.expire(T0 + 24 * DAY) != []
+        assert len(engine.index) == 0
 
     def test_what_was_published_of_dropped_alerts_stands_until_it_is_retracted(self):
         engine = self.engine()
