@@ -18,7 +18,7 @@ from matplotlib.patches import Ellipse
 from matplotlib.projections.geo import MollweideAxes
 from numpy.typing import NDArray
 
-from schemas.pixels import ORDER, cell_centres
+from schemas.pixels import ORDER, cell_centres, merge
 from schemas.records import Messenger
 from schemas.sky import SkyMap, pixels_of
 
@@ -46,6 +46,7 @@ _COLUMNS, _ROWS = 900, 450
 _FINEST: Final = 40_000
 """Points at which the level of a small region is evaluated."""
 _MARGIN: Final = 4
+_FEW: Final = 200
 
 
 def project(ra_deg: Array, dec_deg: Array) -> tuple[Array, Array]:
@@ -77,8 +78,13 @@ class Raster:
         self._points, self._pixel = points[order], pixel[order]
         self._step = float(self._x[1] - self._x[0])
 
-    def levels(self, skymap: SkyMap, most: float) -> tuple[Array, Array, NDArray[np.float64]]:
+    def levels(self, skymap: SkyMap, most: float, coarseness: float = 1.0) -> tuple[Array, Array, Array]:
         """Credible level on a grid of the plane that encloses the region of level ``most``.
+
+        Parameters
+        ----------
+        coarseness
+            Factor of the steps in a large region; it saves time where there are many.
 
         Returns
         -------
@@ -89,7 +95,7 @@ class Raster:
         """
         left, right, low, high = self._extent(skymap, most)
         width, height = right - left, high - low
-        step = min(self._step, sqrt(width * height / _FINEST))
+        step = min(coarseness * self._step, sqrt(width * height / _FINEST))
         x = np.linspace(left, right, max(int(width / step), 8))
         y = np.linspace(low, high, max(int(height / step), 8))
         ra, dec, inside = unproject(*np.meshgrid(x, y))
@@ -101,14 +107,16 @@ class Raster:
         rows = skymap.cell_level <= most
         if not rows.any():
             rows = skymap.cell_level == skymap.cell_level.min()
-        lo, hi = skymap.lo[rows], skymap.hi[rows]
+        lo, hi = merge(skymap.lo[rows], skymap.hi[rows])
         marks = np.zeros(len(self._pixel) + 1, np.int64)
         np.add.at(marks, np.searchsorted(self._pixel, lo), 1)
         np.add.at(marks, np.searchsorted(self._pixel, hi), -1)
         row, column = np.divmod(self._points[np.cumsum(marks[:-1]) > 0], _COLUMNS)
-        # Cells smaller than the raster's step may lie between its points.
-        x, y = project(*cell_centres(lo, ORDER))
-        x, y = np.concatenate([x, self._x[column]]), np.concatenate([y, self._y[row]])
+        x, y = self._x[column], self._y[row]
+        if len(x) < _FEW:
+            # Cells smaller than the raster's step may lie between its points.
+            cell_x, cell_y = project(*cell_centres(np.concatenate([lo, hi - 1]), ORDER))
+            x, y = np.concatenate([x, cell_x]), np.concatenate([y, cell_y])
         margin = _MARGIN * self._step
         return float(x.min()) - margin, float(x.max()) + margin, float(y.min()) - margin, float(y.max()) + margin
 

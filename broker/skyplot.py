@@ -129,7 +129,7 @@ def _draw_regions(axes: Axes, maps: Sequence[tuple[Trigger, SkyMap]]) -> None:
             axes.plot(x, y, "o", ms=9, mfc="none", mec=colour, mew=1.3, zorder=5)
             axes.plot(x, y, "o", ms=2, mfc=colour, mec="none", zorder=5)
             continue
-        columns, rows, level = raster.levels(skymap, LEVELS[-1])
+        columns, rows, level = raster.levels(skymap, LEVELS[-1], 2.0 if many else 1.0)
         grid = np.ma.masked_invalid(level)
         if not many:
             fills = [to_rgba(colour, 0.30), to_rgba(colour, 0.13)]

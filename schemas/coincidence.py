@@ -176,7 +176,7 @@ def to_document(coincidence: Coincidence) -> dict[str, Any]:
     return {
         "schema_version": SCHEMA_VERSION,
         "id": _text(c.id),
-        "revision": c.revision,
+        "revision": int(c.revision),
         "state": c.state.value,
         "reason": _text(c.reason),
         "changed_utc": iso_from_us(c.changed_us),
@@ -188,7 +188,7 @@ def to_document(coincidence: Coincidence) -> dict[str, Any]:
             "mission": _text(t.mission),
             "instrument": _text(t.instrument),
             "time_utc": iso_from_us(t.time_us),
-            "revision": t.revision,
+            "revision": int(t.revision),
             "ivorn": _text(t.notice_ivorn),
             "origin": _text(t.notice_origin),
             "localisation_model": _text(t.localisation_model),

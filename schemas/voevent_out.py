@@ -191,8 +191,8 @@ def _add(parent: etree._Element, tag: str, text: str = "", **attributes: str) ->
 
 
 def _param(parent: etree._Element, name: str, value: Any, *, unit: str = "", ucd: str, description: str) -> None:
-    """A Param with all that a reader needs; none for a value that is unknown."""
-    if value is None:
+    """A Param with all that a reader needs; none for a value that is unknown or empty."""
+    if value is None or value in ("", []):
         return
     data_type = "string"
     if isinstance(value, bool):
