@@ -238,7 +238,7 @@ def subthreshold_notice(random: Generator, event: Event) -> tuple[str, ClassicNo
         instrument="Fermi Satellite, GBM Instrument",
         issued_us=event.time_us + 4 * 3600 * US_PER_S,
         event_us=event.time_us,
-        position=misplaced(random, event, radius_deg, 0.68, Systematics.NONE_KNOWN),
+        position=misplaced(random, event, radius_deg, 0.68, Systematics.GBM_GROUND),
         params=[
             Param("Packet_Type", 131),
             Param("Trans_Num", number, ucd="meta.id"),

@@ -11,6 +11,7 @@ import io
 import json
 import math
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from astropy.io import fits
@@ -100,8 +101,7 @@ class MergerMap:
 def draw_map(random: Generator, event: Event, arc: Arc, distance_mpc: float) -> MergerMap:
     """A map of an event, turned so that the truth lies where a point drawn from the map would."""
     turn = _rotation(random, arc.draw(random), vector_of(event.ra_deg, event.dec_deg))
-    cells = np.arange(12 << (2 * _FINEST_ORDER), dtype=np.int64)
-    density = arc.relative_density(vector_of(*cell_centres(cells, _FINEST_ORDER)) @ turn)
+    density = arc.relative_density(_finest_cells() @ turn)
     probability = density / density.sum()
     sigma = distance_mpc * float(random.uniform(0.2, 0.3))
     measured = max(distance_mpc + sigma * float(random.normal()), 2.0 * sigma)
@@ -172,22 +172,21 @@ def _frame(random: Generator, vector: Array) -> Array:
     return np.stack([vector, second, np.cross(vector, second)])
 
 
+@cache
+def _finest_cells() -> Array:
+    """Centres of all cells of the finest order as unit vectors."""
+    return vector_of(*cell_centres(np.arange(12 << (2 * _FINEST_ORDER), dtype=np.int64), _FINEST_ORDER))
+
+
 def _merge(probability: Array) -> tuple[NDArray[np.int64], Array]:
     """Cells joined by fours from the finest order up while they hold little; UNIQ and density, in order of UNIQ."""
-    number = np.arange(len(probability), dtype=np.int64)
+    intact = np.ones(len(probability), np.bool_)
     uniq, density = [], []
     for order in range(_FINEST_ORDER, _COARSEST_ORDER - 1, -1):
-        parent, place = np.unique(number >> 2, return_inverse=True)
-        joined = np.bincount(place, probability)
-        whole = np.bincount(place) == 4  # noqa: PLR2004 - a cell has four children
-        merge = whole & (joined < _CELL_PROBABILITY) & (order > _COARSEST_ORDER)
-        keep = ~merge[place]
-        area_sr = 4.0 * np.pi / (12 << (2 * order))
-        uniq.append((4 << (2 * order)) + number[keep])
-        density.append(probability[keep] / area_sr)
-        number, probability = parent[merge], joined[merge]
-        if not len(number):
-            break
-    cells, values = np.concatenate(uniq), np.concatenate(density)
-    rows = np.argsort(cells)
-    return cells[rows], values[rows]
+        joined = probability.reshape(-1, 4).sum(axis=1)
+        joins = intact.reshape(-1, 4).all(axis=1) & (joined < _CELL_PROBABILITY) & (order > _COARSEST_ORDER)
+        kept = np.flatnonzero(intact & ~np.repeat(joins, 4))
+        uniq.append((4 << (2 * order)) + kept)
+        density.append(probability[kept] * (12 << (2 * order)) / (4.0 * np.pi))
+        intact, probability = joins, joined
+    return np.concatenate(uniq[::-1]), np.concatenate(density[::-1])

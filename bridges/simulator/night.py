@@ -313,8 +313,10 @@ class _Scene:
 
     def _publish(self, notices: list[ClassicNotice]) -> None:
         for notice in notices:
-            label = f"{datetime_from_us(notice.issued_us):%Y%m%dT%H%M%S}_{notice.topic.rsplit('.', 1)[1]}.xml"
-            self._add(notice.issued_us, Message(notice.to_xml(), label, notice.topic))
+            # Classic notices are dated in whole seconds.
+            issued_us = notice.issued_us // US_PER_S * US_PER_S
+            label = f"{datetime_from_us(issued_us):%Y%m%dT%H%M%S}_{notice.topic.rsplit('.', 1)[1]}.xml"
+            self._add(issued_us, Message(notice.to_xml(), label, notice.topic))
 
     def _publish_gw(self, name: str, kind: str, issued_us: int, body: bytes) -> None:
         label = f"{datetime_from_us(issued_us):%Y%m%dT%H%M%S}_{name}_{kind}.json"

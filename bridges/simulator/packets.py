@@ -22,6 +22,7 @@ from schemas.times import US_PER_DAY
 PUBLISHER = "Starcross simulator: not an observation"
 SCHEMA_VERSION = "3.3"
 
+_LIMITS_KEPT = 50_000
 _STAMP_SIDE = 9
 _FITS_BLOCK = 2880
 _CARD = 80
@@ -72,6 +73,8 @@ class PacketWriter:
         """An exposure that showed nothing, as a history lists it, encoded."""
         known = self._limits.get((row, rcid))
         if known is None:
+            if len(self._limits) >= _LIMITS_KEPT:
+                self._limits.clear()
             pid = processing_number(int(self._visits.time_us[row]), rcid)
             values = dict.fromkeys(self._entry_fields) | self._exposure(row, pid, rcid)
             known = self._limits[row, rcid] = _encode(self._entry_schema, values)

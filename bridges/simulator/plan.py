@@ -49,11 +49,11 @@ class NightPlan:
     nights: int = 7
     cadence_nights: int = 2
     history_d: float = 14.0
-    variables: int = 500
-    supernovae: int = 450
-    outbursts: int = 260
-    asteroids: int = 1400
-    artefacts: int = 1600
+    variables: int = 450
+    supernovae: int = 1100
+    outbursts: int = 600
+    asteroids: int = 1500
+    artefacts: int = 1700
     bursts_seen: int = 5
     bursts_unseen: int = 3
     mergers_seen: int = 1

@@ -9,7 +9,6 @@ from bridges.simulator.night import TimedMessage, simulate, simulate_on
 from bridges.simulator.plan import NightPlan
 from schemas.records import Message, Receipt
 
-
 Emit = Callable[[Sequence[Message]], Awaitable[Receipt]]
 """Hands over a batch, as all sources do; returns once it is taken."""
 

@@ -166,19 +166,19 @@ def _one_night(random: Generator, noon_us: int, night: int, cadence_nights: int)
         block = due[first : first + _BLOCK_FIELDS]
         free_us = max(free_us, dusk_us + int(across[first] * (dawn_us - dusk_us - block_us)))
         for fid in (G, R):
-            for field in block:
+            for due_field in block:
                 if free_us + _EXPOSURE_AND_OVERHEAD_S * US_PER_S <= dawn_us:
-                    rows.append((int(us_from_jd_utc(julian_date(free_us))), int(field), fid))
+                    rows.append((int(us_from_jd_utc(julian_date(free_us))), int(due_field), fid))
                 free_us += _EXPOSURE_AND_OVERHEAD_S * US_PER_S
     table = np.array(rows, np.int64).reshape(-1, 3)
-    time_us, number, fid = table.T
+    time_us, number, filters = table.T
     altitude = altitude_deg(time_us, fields().ra_deg[number], fields().dec_deg[number])
     up = altitude >= _ALTITUDE_MIN_DEG
     air_mass = 1.0 / np.sin(np.radians(np.maximum(altitude, _ALTITUDE_MIN_DEG)))
-    zenith = np.where(fid == G, _ZENITH_LIMIT_MAG[G], _ZENITH_LIMIT_MAG[R])
-    extinction = np.where(fid == G, _EXTINCTION_MAG[G], _EXTINCTION_MAG[R])
+    zenith = np.where(filters == G, _ZENITH_LIMIT_MAG[G], _ZENITH_LIMIT_MAG[R])
+    extinction = np.where(filters == G, _EXTINCTION_MAG[G], _EXTINCTION_MAG[R])
     limit = zenith - extinction * (air_mass - 1.0) + random.normal(0.0, _LIMIT_SCATTER_MAG, len(table))
-    return time_us[up], number[up], fid[up], limit[up]
+    return time_us[up], number[up], filters[up], limit[up]
 
 
 def _dark_hours(noon_us: int) -> tuple[int, int]:

@@ -8,7 +8,9 @@ from lxml import etree
 
 from schemas.times import datetime_from_us, iso_from_us
 
-AUTHORITY = "starcross.simulator"
+AUTHORITY = "nasa.gsfc.gcn-simulated"
+"""Not GCN's own, so that no identifier here is one of theirs, but near enough that readers know the packet types."""
+AUTHOR = "starcross.simulator"
 _NAMESPACE = "http://www.ivoa.net/xml/VOEvent/v2.0"
 _XSI = "http://www.w3.org/2001/XMLSchema-instance"
 TRUNCATED_JD_OF_UNIX_EPOCH = 587
@@ -46,7 +48,7 @@ class ClassicNotice:
     Attributes
     ----------
     stream, local_id
-        Together the IVORN: ``ivo://starcross.simulator/<stream>#<local_id>``.
+        Together the IVORN: ``ivo://nasa.gsfc.gcn-simulated/<stream>#<local_id>``.
     topic
         Its name among GCN's classic topics.
     issued_us, event_us
@@ -96,7 +98,7 @@ class ClassicNotice:
         return bytes(etree.tostring(root, xml_declaration=True, encoding="UTF-8", pretty_print=True))
 
     def _who(self, who: Any) -> None:
-        _text(who, "AuthorIVORN", f"ivo://{AUTHORITY}/author")
+        _text(who, "AuthorIVORN", f"ivo://{AUTHOR}/author")
         author = etree.SubElement(who, "Author")
         _text(author, "shortName", "Starcross simulator")
         _text(who, "Date", datetime_from_us(self.issued_us).strftime("%Y-%m-%dT%H:%M:%S"))
