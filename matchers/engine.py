@@ -110,10 +110,10 @@ class Engine:
         counts.duplicates[survey] += len(kept) - len(added.new)
 
         touched = self._matching(added.new)
+        stored_of_moved = [stored for key in moved if (stored := self.index.of_object(*key)) is not None]
+        if stored_of_moved:
+            touched |= self._matching(Alerts.concatenate(stored_of_moved))
         for key in moved:
-            stored = self.index.of_object(*key)
-            if stored is not None:
-                touched |= self._matching(stored)
             touched.update((said.trigger.id, said.matcher, key) for said in self.ledger.of_object(*key))
         changes = []
         for trigger_id, name, key in sorted(touched):
