@@ -63,13 +63,15 @@ def coincidence_table(coincidences: Sequence[Coincidence], most: int = MOST_ROWS
     table.add_column("mag", justify="right", no_wrap=True)
     table.add_column("state", no_wrap=True)
     places: dict[str, int] = {}
+    tests = [coincidence.trigger.test for coincidence in coincidences[:most]]
+    mark = " *" if not all(tests) else ""
     for coincidence in coincidences[:most]:
         trigger = coincidence.trigger.id
         places[trigger] = places.get(trigger, 0) + 1
         withdrawn = coincidence.state is State.WITHDRAWN
         table.add_row(
             "" if withdrawn else str(places[trigger]),
-            _plain(trigger + (" *" if coincidence.trigger.test else "")),
+            _plain(trigger + (mark if coincidence.trigger.test else "")),
             _plain(coincidence.object.object_id),
             delay(coincidence.delta_t_s),
             f"{coincidence.separation_deg:.2f}",
@@ -81,8 +83,8 @@ def coincidence_table(coincidences: Sequence[Coincidence], most: int = MOST_ROWS
     notes = []
     if len(coincidences) > most:
         notes.append(f"and {len(coincidences) - most} more")
-    if any(coincidence.trigger.test for coincidence in coincidences[:most]):
-        notes.append("* a test or mock trigger")
+    if any(tests):
+        notes.append("* a test or mock trigger" if mark else "All of test or mock triggers.")
     return Group(table, *(Text(note, style="dim") for note in notes))
 
 
@@ -100,11 +102,11 @@ def found_against_injected_table(rows: Iterable[InjectedRow]) -> RenderableType:
     """What a search found of what was injected, with its place among the trigger's coincidences."""
     rows = list(rows)
     table = _table("Found against injected")
-    table.add_column("kind", no_wrap=True)
-    table.add_column("object", overflow="fold", min_width=12)
-    table.add_column("trigger", overflow="fold", min_width=12, style="bold")
-    table.add_column("found", no_wrap=True)
+    table.add_column("kind")
+    table.add_column("object", no_wrap=True)
+    table.add_column("trigger", no_wrap=True, style="bold")
     table.add_column("rank", justify="right", no_wrap=True)
+    table.add_column("found")
     for row in rows:
         found = (
             Text("yes", style="green") if row.rank is not None else Text("no", style="dim" if row.note else "bold red")
@@ -112,7 +114,7 @@ def found_against_injected_table(rows: Iterable[InjectedRow]) -> RenderableType:
         if row.note:
             found.append(f", {_plain(row.note)}", style="dim")
         place = f"{row.rank} of {row.of}" if row.rank is not None else ""
-        table.add_row(_plain(row.kind), _plain(row.name), _plain(row.trigger_id), found, place)
+        table.add_row(_plain(row.kind), _plain(row.name), _plain(row.trigger_id), place, found)
     could = [row for row in rows if row.rank is not None or not row.note]
     count = sum(row.rank is not None for row in could)
     first = sum(row.rank == 1 for row in could)

@@ -44,6 +44,13 @@ def test_long_lists_are_cut_and_counted() -> None:
     assert lines[-1] == "and 2 more"
 
 
+def test_a_mark_that_all_would_bear_is_said_once() -> None:
+    lines = _shown(coincidence_table([changed(trigger={"test": True, "id": "icecube:1356403_7621840"})]))
+    assert sum("ZTF" in line for line in lines) == len(lines) - 4
+    assert "*" not in " ".join(lines)
+    assert lines[-1] == "All of test or mock triggers."
+
+
 def test_nothing_found_is_said() -> None:
     assert _shown(coincidence_table([])) == ["No coincidences."]
 
@@ -85,10 +92,17 @@ def test_found_against_injected() -> None:
         InjectedRow("afterglow", "ZTF4", "fermi-gbm:2", None, 2, "too faint"),
     ]
     lines = [line.split() for line in _shown(found_against_injected_table(rows), 100)]
-    assert ["afterglow", "ZTF1", "fermi-gbm:1", "yes", "1", "of", "7"] in lines
+    assert ["afterglow", "ZTF1", "fermi-gbm:1", "1", "of", "7", "yes"] in lines
     assert ["kilonova", "ZTF3", "lvk:MS2", "no"] in lines
     assert ["afterglow", "ZTF4", "fermi-gbm:2", "no,", "too", "faint"] in lines
     assert " ".join(lines[-1]) == "found 2 of 3 that could be found, 1 of them ranked first; 1 more could not be found."
+    long = replace(
+        rows[3], kind="neutrino counterpart", trigger_id="icecube:1356403_7621840", note="out of the fields " * 4
+    )
+    narrow = _shown(found_against_injected_table([rows[0], long]))
+    assert all(len(line) <= 80 for line in narrow)
+    assert any("icecube:1356403_7621840" in line for line in narrow)
+    assert sum(line.count("fields") for line in narrow) == 4
     everything = _shown(found_against_injected_table(rows[:1]))
     assert everything[-1] == "found 1 of 1 that could be found, 1 of them ranked first."
 
