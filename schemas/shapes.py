@@ -175,8 +175,9 @@ class FisherEllipse:
         theta = np.radians(separation_deg(ra_deg, dec_deg, self.ra_deg, self.dec_deg))
         farthest = theta + math.radians(radius_deg)
         stretch = np.cos(np.minimum(farthest, np.pi) / 2)
+        narrowest = min(self.sigma_major, self.sigma_minor)
         with np.errstate(divide="ignore"):
-            reach = np.where(farthest < np.pi, math.radians(radius_deg) / (self.sigma_minor * stretch), np.inf)
+            reach = np.where(farthest < np.pi, math.radians(radius_deg) / (narrowest * stretch), np.inf)
         distance = self._distance(ra_deg, dec_deg)
         return self._within(np.maximum(distance - reach, 0)), self._within(distance + reach)
 
