@@ -63,6 +63,7 @@ _MAXI: Final = NoticeType(
     messenger=Messenger.X_RAY,
     namespace="maxi",
     systematics=Systematics.INCLUDED,
+    blank_origin=True,
 )
 _CALET: Final = NoticeType(
     name="CALET",

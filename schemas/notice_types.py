@@ -63,6 +63,8 @@ class NoticeType:
         True if it always refines something earlier.
     positioned
         True if its position is that of the source.
+    blank_origin
+        True if (0, 0) stands for no position even with an error radius.
     containment, systematics
         What the error radius contains.
     assumed
@@ -94,6 +96,7 @@ class NoticeType:
     serial_params: tuple[str, ...] = ()
     follows: bool = False
     positioned: bool = True
+    blank_origin: bool = False
     containment: float = 0.9
     systematics: Systematics = Systematics.NONE_KNOWN
     assumed: bool = False

@@ -24,6 +24,9 @@ from schemas.xml import local_name, parse_xml
 LIGHT_TRAVEL_S: Final = 500.0
 """Largest difference between a time at the Earth and the same time at the Sun or barycentre: 1 au / c is 499 s."""
 
+MAX_IVORN: Final = 1000
+"""Longest identifier that is accepted, in characters."""
+
 _SCALES: Final[Mapping[str, str]] = {
     "TT": "tt",
     "ET": "tt",
@@ -183,7 +186,8 @@ def parse_voevent(body: bytes) -> VOEvent:
     Raises
     ------
     BadNotice
-        What `parse_xml` raises; UNKNOWN_FORMAT if the root is no VOEvent; MISSING_FIELD without an IVORN.
+        What `parse_xml` raises; UNKNOWN_FORMAT if the root is no VOEvent; MISSING_FIELD without an IVORN; TOO_LARGE
+        with one that is too long.
     """
     root = parse_xml(body)
     if local_name(root) != "VOEvent":
@@ -191,6 +195,8 @@ def parse_voevent(body: bytes) -> VOEvent:
     ivorn = (root.get("ivorn") or root.get("id") or "").strip()
     if not ivorn:
         raise BadNotice(Reason.MISSING_FIELD, "the VOEvent has no attribute 'ivorn'")
+    if len(ivorn) > MAX_IVORN:
+        raise BadNotice(Reason.TOO_LARGE, f"the IVORN has {len(ivorn)} characters, at most {MAX_IVORN} are read")
     odd: list[str] = []
     sections: dict[str, etree._Element] = {}
     for section in root:

@@ -9,7 +9,7 @@ Rules that hold for all kinds:
   observatory calls a test is never published as an observation. A test flag in the packet makes a test of an
   observation. No utility and no prediction is about a trigger.
 - Right ascensions outside 0 to 360 deg, declinations beyond 90 deg, radii below 0 or above 90 deg, and (0, 0) with
-  radius 0 or none stand for "no position".
+  radius 0 or none (MAXI: with any radius) stand for "no position".
 - A notice of a trigger must say when the trigger was, unless its kind leaves that to other notices or it is a
   retraction. Where ISOTime is unreadable the truncated Julian day and second of day in the Params are used.
 """
@@ -153,8 +153,8 @@ def _unknown(event: VOEvent, message: Message) -> NoticeType:
     concepts = " ".join(event.concepts).lower()
     messenger = next((m for word, m in _CONCEPTS if word in concepts), Messenger.UNKNOWN)
     return NoticeType(
-        name=name[:_ID_LENGTH],
-        mission=mission[:_ID_LENGTH],
+        name=name[:_ID_LENGTH] or "unknown",
+        mission=mission[:_ID_LENGTH] or "unknown",
         messenger=messenger,
         namespace=re.sub(r"[^a-z0-9]+", "-", mission.lower()).strip("-")[:_ID_LENGTH] or "unknown",
         id_params=_GENERIC_IDS,
@@ -251,6 +251,8 @@ def _localisation(event: VOEvent, kind: NoticeType, draft: Draft) -> Cone | None
         return None
     radius, containment = _radius(event, kind)
     problem = _no_position(event, ra, dec, radius)
+    if not problem and ra == 0 and dec == 0 and (kind.blank_origin or not radius):
+        problem = "RA 0, Dec 0 stands for none"
     if problem:
         draft.warnings.append(f"no position: {problem}")
         return None
@@ -284,8 +286,6 @@ def _no_position(event: VOEvent, ra: float, dec: float, radius: float | None) ->
         return f"RA {ra:g}, Dec {dec:g} is not on the sky"
     if radius is not None and not 0 <= radius <= _MAX_RADIUS_DEG:
         return f"error radius {radius:g} deg is not within 0 to {_MAX_RADIUS_DEG:g}"
-    if ra == 0 and dec == 0 and not radius:
-        return "RA 0, Dec 0 without an error radius stands for none"
     return ""
 
 

@@ -74,8 +74,6 @@ def parse_xml(body: bytes, max_bytes: int = MAX_BYTES) -> etree._Element:
         root = etree.fromstring(text if plain is text else body, _PARSER)
     except etree.XMLSyntaxError as error:
         raise BadNotice(_reason(error, text), f"the XML is not well-formed: {error.msg}") from None
-    except (ValueError, LookupError) as error:
-        raise BadNotice(Reason.MALFORMED, f"the XML cannot be parsed: {error}") from None
     if root.getroottree().docinfo.internalDTD is not None:
         raise BadNotice(Reason.FORBIDDEN, "the XML declares a document type; none is accepted")
     if _TOO_DEEP(root):

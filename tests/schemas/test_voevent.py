@@ -65,6 +65,7 @@ def test_an_ivorn_is_split_at_either_mark(ivorn: str, stream: str, local: str):
         (b"<Transport role='iamalive'/>", Reason.UNKNOWN_FORMAT),
         (b"<VOEvent role='test'/>", Reason.MISSING_FIELD),
         (b"<VOEvent ivorn='  '/>", Reason.MISSING_FIELD),
+        (b"<VOEvent ivorn='ivo://" + b"a" * 1000 + b"'/>", Reason.TOO_LARGE),
         (packet()[:-20], Reason.TRUNCATED),
     ],
 )

@@ -63,11 +63,12 @@ def packet(
     why = "".join(f"<Name>{escape(n)}</Name>" for n in names)
     why += "".join(f"<Concept>{escape(c)}</Concept>" for c in concepts)
     citations = "".join(f"<EventIVORN cite={quoteattr(how)}>{escape(who)}</EventIVORN>" for who, how in cites)
+    sent = "" if date is None else f"<Date>{escape(date)}</Date>"
     return (
         f'<?xml version="1.0" encoding="UTF-8"?>\n'
         f'<voe:VOEvent xmlns:voe="http://www.ivoa.net/xml/VOEvent/v{version}" version="{version}" '
         f"ivorn={quoteattr(ivorn)}{'' if role is None else f' role={quoteattr(role)}'}>"
-        f"<Who><AuthorIVORN>ivo://test/author</AuthorIVORN>{'' if date is None else f'<Date>{escape(date)}</Date>'}</Who>"
+        f"<Who><AuthorIVORN>ivo://test/author</AuthorIVORN>{sent}</Who>"
         f"<What>{what}</What>"
         f'<WhereWhen><ObsDataLocation><ObservatoryLocation id="GEOLUN"/><ObservationLocation>'
         f'<AstroCoordSystem id="{system}"/><AstroCoords coord_system_id="{system}">{where}</AstroCoords>'
