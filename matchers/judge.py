@@ -55,7 +55,7 @@ def coincidence_id(matcher: str, trigger_id: str, survey: str, object_id: str) -
 def judge(
     matcher: Matcher, window: Window, trigger: Trigger, alerts_of_object: Alerts, provenance: Provenance
 ) -> Coincidence | None:
-    """The coincidence of an object with a trigger, or None if it is none.
+    """The coincidence of an object with a trigger, or None if it is none. A trigger without a sky map has none.
 
     Parameters
     ----------
