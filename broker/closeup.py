@@ -19,12 +19,11 @@ from broker.globe import (
     INK,
     LEVELS,
     PAPER,
+    Globe,
     Raster,
     Target,
     clip_to_globe,
-    draw_globe,
     printable,
-    project,
     save,
     smooth,
 )
@@ -149,16 +148,17 @@ def _draw_part(figure: Figure, skymap: SkyMap, points: Sequence[Point], colour: 
 
 def _draw_whole_sky(figure: Figure, skymap: SkyMap, points: Sequence[Point], colour: str, _reach_deg: float) -> None:
     axes = figure.add_axes((0.015, 0.08, 0.97, 0.85))
-    draw_globe(axes)
+    globe = Globe.with_seam_away_from(np.array([skymap.peak_ra_deg]))
+    globe.draw(axes)
     clip = clip_to_globe(axes)
-    x, y, level = Raster().levels(skymap, 1.0)
+    x, y, level = Raster(globe).levels(skymap, 1.0)
     grid = np.ma.masked_invalid(level)
     steps = np.linspace(0, 1, 21)
     colours = _shades(colour)(np.linspace(1, 0, 20))
     axes.contourf(x, y, grid, levels=steps, colors=colours, alpha=0.8, zorder=0.5).set_clip_path(clip)
     _contours(axes, x, y, level)
     ra, dec = np.array([point[1] for point in points]), np.array([point[2] for point in points])
-    _mark(axes, [point[0] for point in points], *project(ra, dec))
+    _mark(axes, [point[0] for point in points], *globe.project(ra, dec))
 
 
 def _contours(axes: Axes, x: Array, y: Array, level: Array) -> None:

@@ -1,13 +1,14 @@
 """The whole sky on paper: Mollweide's equal-area projection of equatorial coordinates (ICRS).
 
-Right ascension grows to the left, 12 h is in the middle. Regions are evaluated at points of the plane of the
-projection, so that neither the poles nor the seam at 0 h need care. All figures are made without pyplot and without a
+Right ascension grows to the left. Regions are evaluated at points of the plane of the
+projection, so that neither the poles nor the seam need care. All figures are made without pyplot and without a
 display.
 """
 
+from dataclasses import dataclass
 from math import sqrt
 from os import PathLike
-from typing import Any, BinaryIO, Final
+from typing import Any, BinaryIO, Final, Self
 
 import numpy as np
 from astropy.coordinates import SkyCoord
@@ -41,7 +42,7 @@ PAPER: Final = "#F6F8FA"
 
 HALF_WIDTH: Final = 2 * sqrt(2)
 HALF_HEIGHT: Final = sqrt(2)
-_CENTRE_RA_DEG: Final = 180.0
+_SEAM_WIDTH_DEG: Final = 30.0
 _COLUMNS, _ROWS = 900, 450
 _FINEST: Final = 40_000
 """Points at which the level of a small region is evaluated."""
@@ -49,29 +50,92 @@ _MARGIN: Final = 4
 _FEW: Final = 200
 
 
-def project(ra_deg: Array, dec_deg: Array) -> tuple[Array, Array]:
-    """Plane coordinates of positions: x from -2.83 to 2.83, to the right; y from -1.41 to 1.41."""
-    longitude = np.radians(_CENTRE_RA_DEG - np.mod(ra_deg, 360.0))
-    points = MollweideAxes.MollweideTransform(1).transform(np.column_stack([longitude, np.radians(dec_deg)]))
-    return points[:, 0], points[:, 1]
+@dataclass(frozen=True, slots=True)
+class Globe:
+    """The projection, with the meridian in its middle; the seam is the meridian opposite."""
 
+    centre_ra_deg: float = 180.0
 
-def unproject(x: Array, y: Array) -> tuple[Array, Array, NDArray[np.bool_]]:
-    """Right ascension, declination, and whether the point lies on the map; outside of it the position is arbitrary."""
-    inside = (x / HALF_WIDTH) ** 2 + (y / HALF_HEIGHT) ** 2 <= 1
-    flat = np.column_stack([np.where(inside, x, 0.0).ravel(), np.where(inside, y, 0.0).ravel()])
-    sphere = MollweideAxes.InvertedMollweideTransform(1).transform(flat)
-    ra = np.mod(_CENTRE_RA_DEG - np.degrees(sphere[:, 0]), 360.0).reshape(x.shape)
-    return ra, np.degrees(sphere[:, 1]).clip(-90, 90).reshape(x.shape), inside
+    @classmethod
+    def with_seam_away_from(cls, ra_deg: Array) -> Self:
+        """The globe, of the twelve with a multiple of 2 h in the middle, whose seam has fewest of these nearby."""
+        centres = (np.arange(12) * 30.0 + 180.0) % 360.0  # the first of equals wins: 12 h
+        to_middle = np.abs(np.mod(ra_deg[:, None] - centres + 180.0, 360.0) - 180.0)
+        crowd = np.exp(-(((180.0 - to_middle) / _SEAM_WIDTH_DEG) ** 2)).sum(axis=0)
+        return cls(float(centres[np.argmin(np.round(crowd, 9))]))
+
+    def project(self, ra_deg: Array, dec_deg: Array) -> tuple[Array, Array]:
+        """Plane coordinates of positions: x from -2.83 to 2.83, to the right; y from -1.41 to 1.41."""
+        longitude = np.radians(180.0 - np.mod(ra_deg - self.centre_ra_deg + 180.0, 360.0))
+        points = MollweideAxes.MollweideTransform(1).transform(np.column_stack([longitude, np.radians(dec_deg)]))
+        return points[:, 0], points[:, 1]
+
+    def unproject(self, x: Array, y: Array) -> tuple[Array, Array, NDArray[np.bool_]]:
+        """Right ascension, declination, and whether the point lies on the map; outside the position is arbitrary."""
+        inside = (x / HALF_WIDTH) ** 2 + (y / HALF_HEIGHT) ** 2 <= 1
+        flat = np.column_stack([np.where(inside, x, 0.0).ravel(), np.where(inside, y, 0.0).ravel()])
+        sphere = MollweideAxes.InvertedMollweideTransform(1).transform(flat)
+        ra = np.mod(self.centre_ra_deg - np.degrees(sphere[:, 0]), 360.0).reshape(x.shape)
+        return ra, np.degrees(sphere[:, 1]).clip(-90, 90).reshape(x.shape), inside
+
+    def draw(self, axes: Axes) -> None:
+        """The frame, a graticule every 30 degrees with its numbers, and the plane of the Milky Way."""
+        axes.set_axis_off()
+        axes.set_aspect("equal")
+        axes.set_xlim(-HALF_WIDTH * 1.06, HALF_WIDTH * 1.06)
+        axes.set_ylim(-HALF_HEIGHT * 1.08, HALF_HEIGHT * 1.06)
+        width, height = 2 * HALF_WIDTH, 2 * HALF_HEIGHT
+        axes.add_patch(Ellipse((0, 0), width, height, facecolor=PAPER, edgecolor="none", zorder=0))
+        line: dict[str, Any] = {"color": "#C9D1D9", "linewidth": 0.6, "zorder": 1}
+        for ra in ((self.centre_ra_deg + offset) % 360 for offset in range(-150, 180, 30)):
+            axes.plot(*self.project(np.full(181, ra), np.linspace(-89.9, 89.9, 181)), **line)
+            x, y = self.project(np.array([ra]), np.array([0.0]))
+            axes.annotate(
+                f"{ra / 15:.0f} h",
+                (x[0], y[0]),
+                (2, -2),
+                textcoords="offset points",
+                va="top",
+                size=7,
+                color="#8593A0",
+                zorder=1,
+            )
+        for dec in range(-60, 90, 30):
+            ends = self.centre_ra_deg + np.array([-179.999, 179.999])
+            x, y = self.project(ends, np.full(2, float(dec)))
+            axes.plot(x, y, **line)
+            axes.annotate(
+                f"{dec:+d}\u00b0" if dec else "0\u00b0",
+                (x.min(), y[0]),
+                (-5, 0),
+                textcoords="offset points",
+                ha="right",
+                va="center",
+                size=8,
+                color="#56636F",
+            )
+        plane = SkyCoord(l=np.linspace(0, 360, 721), b=np.zeros(721), unit="deg", frame="galactic").icrs
+        x, y = self.project(plane.ra.deg, plane.dec.deg)
+        seam = np.abs(np.diff(x)) > 1
+        axes.plot(
+            np.insert(x, np.flatnonzero(seam) + 1, np.nan),
+            np.insert(y, np.flatnonzero(seam) + 1, np.nan),
+            color="#8FA3B5",
+            linewidth=1.2,
+            linestyle=(0, (6, 3)),
+            zorder=1.5,
+        )
+        axes.add_patch(Ellipse((0, 0), width, height, facecolor="none", edgecolor=INK, linewidth=1.1, zorder=9))
 
 
 class Raster:
     """Points all over the plane, in the order of their pixels, so that those in a region are found by bisection."""
 
-    def __init__(self) -> None:
+    def __init__(self, globe: Globe) -> None:
+        self._globe = globe
         self._x = np.linspace(-HALF_WIDTH, HALF_WIDTH, _COLUMNS)
         self._y = np.linspace(-HALF_HEIGHT, HALF_HEIGHT, _ROWS)
-        ra, dec, inside = unproject(*np.meshgrid(self._x, self._y))
+        ra, dec, inside = globe.unproject(*np.meshgrid(self._x, self._y))
         points = np.flatnonzero(inside)
         pixel = pixels_of(ra.ravel()[points], dec.ravel()[points])
         order = np.argsort(pixel, kind="stable")
@@ -98,7 +162,7 @@ class Raster:
         step = min(coarseness * self._step, sqrt(width * height / _FINEST))
         x = np.linspace(left, right, max(int(width / step), 8))
         y = np.linspace(low, high, max(int(height / step), 8))
-        ra, dec, inside = unproject(*np.meshgrid(x, y))
+        ra, dec, inside = self._globe.unproject(*np.meshgrid(x, y))
         level = np.full(inside.shape, np.nan)
         level[inside] = skymap.credible_level(ra[inside], dec[inside], pixels_of(ra[inside], dec[inside]))
         return x, y, level if skymap.shape else smooth(level)
@@ -115,7 +179,7 @@ class Raster:
         x, y = self._x[column], self._y[row]
         if len(x) < _FEW:
             # Cells smaller than the raster's step may lie between its points.
-            cell_x, cell_y = project(*cell_centres(np.concatenate([lo, hi - 1]), ORDER))
+            cell_x, cell_y = self._globe.project(*cell_centres(np.concatenate([lo, hi - 1]), ORDER))
             x, y = np.concatenate([x, cell_x]), np.concatenate([y, cell_y])
         margin = _MARGIN * self._step
         return float(x.min()) - margin, float(x.max()) + margin, float(y.min()) - margin, float(y.max()) + margin
@@ -136,56 +200,6 @@ def _binomial(grid: Array) -> Array:
     padded = np.pad(grid, 1, mode="edge")
     rows = padded[:-2] + 2 * padded[1:-1] + padded[2:]
     return np.asarray((rows[:, :-2] + 2 * rows[:, 1:-1] + rows[:, 2:]) / 16)
-
-
-def draw_globe(axes: Axes) -> None:
-    """The frame, a graticule every 30 degrees with its numbers, and the plane of the Milky Way."""
-    axes.set_axis_off()
-    axes.set_aspect("equal")
-    axes.set_xlim(-HALF_WIDTH * 1.06, HALF_WIDTH * 1.06)
-    axes.set_ylim(-HALF_HEIGHT * 1.08, HALF_HEIGHT * 1.06)
-    width, height = 2 * HALF_WIDTH, 2 * HALF_HEIGHT
-    axes.add_patch(Ellipse((0, 0), width, height, facecolor=PAPER, edgecolor="none", zorder=0))
-    line: dict[str, Any] = {"color": "#C9D1D9", "linewidth": 0.6, "zorder": 1}
-    for ra in range(30, 360, 30):
-        axes.plot(*project(np.full(181, float(ra)), np.linspace(-89.9, 89.9, 181)), **line)
-        x, y = project(np.array([float(ra)]), np.array([0.0]))
-        axes.annotate(
-            f"{ra // 15} h",
-            (x[0], y[0]),
-            (2, -2),
-            textcoords="offset points",
-            va="top",
-            size=7,
-            color="#8593A0",
-            zorder=1,
-        )
-    for dec in range(-60, 90, 30):
-        ends = np.array([0.001, 359.999])
-        x, y = project(ends, np.full(2, float(dec)))
-        axes.plot(x, y, **line)
-        axes.annotate(
-            f"{dec:+d}\u00b0" if dec else "0\u00b0",
-            (x.min(), y[0]),
-            (-5, 0),
-            textcoords="offset points",
-            ha="right",
-            va="center",
-            size=8,
-            color="#56636F",
-        )
-    plane = SkyCoord(l=np.linspace(0, 360, 721), b=np.zeros(721), unit="deg", frame="galactic").icrs
-    x, y = project(plane.ra.deg, plane.dec.deg)
-    seam = np.abs(np.diff(x)) > 1
-    axes.plot(
-        np.insert(x, np.flatnonzero(seam) + 1, np.nan),
-        np.insert(y, np.flatnonzero(seam) + 1, np.nan),
-        color="#8FA3B5",
-        linewidth=1.2,
-        linestyle=(0, (6, 3)),
-        zorder=1.5,
-    )
-    axes.add_patch(Ellipse((0, 0), width, height, facecolor="none", edgecolor=INK, linewidth=1.1, zorder=9))
 
 
 def clip_to_globe(axes: Axes) -> Ellipse:

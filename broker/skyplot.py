@@ -5,11 +5,11 @@ Of the same input the same bytes are made: no date, no version, no state of anot
 
 from collections.abc import Sequence
 from math import pi, sqrt
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg, RendererAgg
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -25,12 +25,11 @@ from broker.globe import (
     HALF_WIDTH,
     INK,
     LEVELS,
+    Globe,
     Raster,
     Target,
     clip_to_globe,
-    draw_globe,
     printable,
-    project,
     save,
 )
 from schemas.records import Coincidence, Messenger, State, Trigger
@@ -57,7 +56,7 @@ def draw_sky(
     coincidences: Sequence[Coincidence],
     title: str = "",
 ) -> None:
-    """Draw the whole sky as a PNG of 1800 by 1020 pixels.
+    """Draw the whole sky as a PNG of 1800 by 1020 pixels, turned so that its seam cuts as little as possible.
 
     Each trigger has its contours of 50 and 90 % in the colour of its messenger; one too small to be seen, a ring.
 
@@ -73,16 +72,19 @@ def draw_sky(
         Best first; a star is the larger the better its place among those of its trigger. The withdrawn are not drawn.
     """
     figure = Figure(figsize=(12, 6.8), dpi=150, facecolor="white")
-    canvas = FigureCanvasAgg(figure)
+    FigureCanvasAgg(figure)
     axes = figure.add_axes((0.015, 0.08, 0.97, 0.85))
-    draw_globe(axes)
-    _draw_alerts(axes, *alerts_ra_dec)
     maps = [(trigger, trigger.skymap) for trigger in triggers if trigger.skymap is not None and not trigger.retracted]
     standing = [coincidence for coincidence in coincidences if coincidence.state is not State.WITHDRAWN]
-    _draw_regions(axes, maps)
-    _draw_stars(axes, standing)
+    globe = Globe.with_seam_away_from(
+        np.array([c.object.ra_deg for c in standing] + [skymap.peak_ra_deg for _, skymap in maps])
+    )
+    globe.draw(axes)
+    _draw_alerts(axes, globe, *alerts_ra_dec)
+    _draw_regions(axes, globe, maps)
+    _draw_stars(axes, globe, standing)
     axes.apply_aspect()
-    _draw_names(axes, canvas, maps, standing)
+    _draw_names(axes, globe, maps, standing)
     shown = sorted({trigger.messenger for trigger, _ in maps}, key=list(COLOURS).index)
     _draw_legend(figure, shown, has_alerts=len(alerts_ra_dec[0]) > 0, has_stars=bool(standing))
     figure.text(0.02, 0.965, printable(title), size=15, weight="bold", color=INK, va="center", parse_math=False)
@@ -94,10 +96,10 @@ def draw_sky(
     save(figure, target)
 
 
-def _draw_alerts(axes: Axes, ra_deg: Array, dec_deg: Array) -> None:
+def _draw_alerts(axes: Axes, globe: Globe, ra_deg: Array, dec_deg: Array) -> None:
     if not len(ra_deg):
         return
-    x, y = project(np.asarray(ra_deg, np.float64), np.asarray(dec_deg, np.float64))
+    x, y = globe.project(np.asarray(ra_deg, np.float64), np.asarray(dec_deg, np.float64))
     if len(x) <= _MOST_POINTS:
         size = 5.0 if len(x) < _MOST_POINTS / 10 else 1.5
         axes.scatter(x, y, s=size, color="#7B8A97", alpha=0.55, linewidths=0, zorder=2)
@@ -116,16 +118,16 @@ def _draw_alerts(axes: Axes, ra_deg: Array, dec_deg: Array) -> None:
     axes.set_ylim(*limits_y)
 
 
-def _draw_regions(axes: Axes, maps: Sequence[tuple[Trigger, SkyMap]]) -> None:
+def _draw_regions(axes: Axes, globe: Globe, maps: Sequence[tuple[Trigger, SkyMap]]) -> None:
     """Large regions first, so that small ones lie on top."""
-    raster, clip = Raster(), clip_to_globe(axes)
+    raster, clip = Raster(globe), clip_to_globe(axes)
     many = len(maps) > _MANY
     radii = [sqrt(skymap.area_deg2(LEVELS[-1]) / pi) for _, skymap in maps]
     for i in np.argsort(radii, kind="stable")[::-1]:
         trigger, skymap = maps[i]
         colour = COLOURS[trigger.messenger]
         if radii[i] < _SMALL_DEG:
-            x, y = project(np.array([skymap.peak_ra_deg]), np.array([skymap.peak_dec_deg]))
+            x, y = globe.project(np.array([skymap.peak_ra_deg]), np.array([skymap.peak_dec_deg]))
             axes.plot(x, y, "o", ms=9, mfc="none", mec=colour, mew=1.3, zorder=5)
             axes.plot(x, y, "o", ms=2, mfc=colour, mec="none", zorder=5)
             continue
@@ -141,7 +143,7 @@ def _draw_regions(axes: Axes, maps: Sequence[tuple[Trigger, SkyMap]]) -> None:
         lines.set_clip_path(clip)
 
 
-def _draw_stars(axes: Axes, coincidences: Sequence[Coincidence]) -> None:
+def _draw_stars(axes: Axes, globe: Globe, coincidences: Sequence[Coincidence]) -> None:
     places: dict[str, int] = {}
     sizes = []
     for coincidence in coincidences:
@@ -152,13 +154,13 @@ def _draw_stars(axes: Axes, coincidences: Sequence[Coincidence]) -> None:
     dec = np.array([coincidence.object.dec_deg for coincidence in coincidences])
     edges = [COLOURS.get(coincidence.trigger.messenger, INK) for coincidence in coincidences]
     # The best are drawn last.
-    x, y = project(ra[::-1], dec[::-1])
+    x, y = globe.project(ra[::-1], dec[::-1])
     axes.scatter(x, y, s=sizes[::-1], marker="*", facecolors=_STAR, edgecolors=edges[::-1], linewidths=0.9, zorder=7)
 
 
 def _draw_names(
     axes: Axes,
-    canvas: FigureCanvasAgg,
+    globe: Globe,
     maps: Sequence[tuple[Trigger, SkyMap]],
     coincidences: Sequence[Coincidence],
 ) -> None:
@@ -167,14 +169,14 @@ def _draw_names(
     named = [pair for pair in maps if pair[0].id in hits]
     if len(maps) <= _MANY:
         named += [pair for pair in maps if pair[0].id not in hits]
-    renderer: RendererAgg = canvas.get_renderer()  # type: ignore[no-untyped-call]
+    renderer = cast("FigureCanvasAgg", axes.figure.canvas).get_renderer()  # type: ignore[no-untyped-call]
     stars = [(coincidence.object.ra_deg, coincidence.object.dec_deg) for coincidence in coincidences]
     peaks = [(skymap.peak_ra_deg, skymap.peak_dec_deg) for _, skymap in maps]
     marks = np.array(stars + peaks).reshape(-1, 2)
-    places = axes.transData.transform(np.column_stack(project(marks[:, 0], marks[:, 1])))
+    places = axes.transData.transform(np.column_stack(globe.project(marks[:, 0], marks[:, 1])))
     taken = [Bbox.from_bounds(x - 8, y - 8, 16, 16) for x, y in places]
     for trigger, skymap in named[:_MOST_NAMES]:
-        x, y = project(np.array([skymap.peak_ra_deg]), np.array([skymap.peak_dec_deg]))
+        x, y = globe.project(np.array([skymap.peak_ra_deg]), np.array([skymap.peak_dec_deg]))
         colour = COLOURS[trigger.messenger]
         for dx, dy in _OFFSETS:
             text = axes.annotate(

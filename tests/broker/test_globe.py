@@ -7,25 +7,26 @@ from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
 
-from broker.globe import HALF_HEIGHT, HALF_WIDTH, Raster, printable, project, save, smooth, unproject
+from broker.globe import HALF_HEIGHT, HALF_WIDTH, Globe, Raster, printable, save, smooth
 from schemas.densities import skymap_of
 from schemas.localisation import Annulus, Cone, Ellipse, Localisation
 from schemas.pixels import ORDER, cell_centres
 from schemas.sky import SkyMap, separation_deg
 
-RASTER = Raster()
+GLOBE = Globe()
+RASTER = Raster(GLOBE)
 STERADIAN_DEG2 = np.degrees(1) ** 2
 
 
 def test_the_plane_has_12_h_in_the_middle_and_ra_growing_to_the_left() -> None:
-    x, y = project(np.array([180.0, 90.0, 0.0, 360.0, 42.0, 42.0]), np.array([0.0, 0.0, 0.0, 0.0, 90.0, -90.0]))
+    x, y = GLOBE.project(np.array([180.0, 90.0, 0.0, 360.0, 42.0, 42.0]), np.array([0.0, 0.0, 0.0, 0.0, 90.0, -90.0]))
     assert x == pytest.approx([0, HALF_WIDTH / 2, HALF_WIDTH, HALF_WIDTH, 0, 0], abs=1e-12)
     assert y == pytest.approx([0, 0, 0, 0, HALF_HEIGHT, -HALF_HEIGHT])
 
 
 @given(st.floats(0, 359.99), st.floats(-89.9, 89.9))
 def test_unproject_undoes_project(ra: float, dec: float) -> None:
-    back_ra, back_dec, inside = unproject(*project(np.array([ra]), np.array([dec])))
+    back_ra, back_dec, inside = GLOBE.unproject(*GLOBE.project(np.array([ra]), np.array([dec])))
     if inside[0]:  # rounding may put a point of the rim outside
         assert separation_deg(back_ra, back_dec, ra, dec)[0] < 0.1
     else:
@@ -33,7 +34,7 @@ def test_unproject_undoes_project(ra: float, dec: float) -> None:
 
 
 def test_outside_of_the_rim_is_no_sky() -> None:
-    *_, inside = unproject(np.array([HALF_WIDTH, 2.5, 0.0]), np.array([0.1, 1.0, 1.5]))
+    *_, inside = GLOBE.unproject(np.array([HALF_WIDTH, 2.5, 0.0]), np.array([0.1, 1.0, 1.5]))
     assert not inside.any()
 
 
@@ -64,7 +65,7 @@ def test_the_grid_holds_the_whole_region_for_the_plane_is_equal_area(localisatio
 def test_a_region_between_the_points_of_the_raster_is_enclosed() -> None:
     skymap = skymap_of(Cone(33.3, 12.3, 0.01, 0.9))
     x, y, _ = RASTER.levels(skymap, 0.9)
-    (at_x,), (at_y,) = project(np.array([33.3]), np.array([12.3]))
+    (at_x,), (at_y,) = GLOBE.project(np.array([33.3]), np.array([12.3]))
     assert x[0] < at_x < x[-1]
     assert y[0] < at_y < y[-1]
 
@@ -74,7 +75,7 @@ def test_a_map_whose_first_cell_has_more_than_the_level_is_shown_by_that_cell() 
     lo, hi = np.array([7 << shift]), np.array([8 << shift])
     skymap = SkyMap(lo, hi, np.array([48 / (4 * np.pi)]), np.array([1.0]), 0.0, 0.0, "one cell")
     x, y, level = RASTER.levels(skymap, 0.9)
-    (at_x,), (at_y,) = project(*cell_centres(np.array([7]), 1))
+    (at_x,), (at_y,) = GLOBE.project(*cell_centres(np.array([7]), 1))
     assert x[0] < at_x < x[-1]
     assert y[0] < at_y < y[-1]
     assert np.isfinite(level).any()
