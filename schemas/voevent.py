@@ -252,7 +252,7 @@ def _params(what: etree._Element | None) -> Iterator[Param]:
             yield _param(child, "")
         elif name in {"Group", "Table"}:
             group = child.get("type") or child.get("name") or ""
-            yield from (_param(e, group) for e in child if local_name(e) == "Param")
+            yield from (_param(e, group) for e in child.iterchildren("{*}Param"))
 
 
 def _param(element: etree._Element, group: str) -> Param:

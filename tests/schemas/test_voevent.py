@@ -156,6 +156,13 @@ def test_impossible_coordinates_of_another_frame_stay_as_sent():
     assert place.dec_deg == 91
 
 
+def test_the_system_may_be_declared_beside_the_coordinates():
+    body = packet(position=(200, 30), system="UTC-GALACTIC-GEO").replace(b' coord_system_id="UTC-GALACTIC-GEO"', b"")
+    assert parse_voevent(body).place.ra_deg == pytest.approx(
+        SkyCoord(200, 30, unit="deg", frame="galactic").icrs.ra.deg
+    )
+
+
 def test_an_unknown_frame_is_taken_as_equatorial_with_a_warning():
     event = parse_voevent(packet(position=(200, 30), system="UTC-GEOD-TOPO"))
     assert (event.place.ra_deg, event.place.dec_deg) == (200, 30)
