@@ -31,8 +31,6 @@ LAST_NIGHT = 9_200
 """The last night (in 2042) whose detections have numbers that fit 64 bits."""
 
 _TRIES = 5_000
-_EARLY_ARC = Arc(radius_deg=60.0, width_deg=4.0, length_deg=24.0)
-_LATE_ARC = Arc(radius_deg=60.0, width_deg=2.0, length_deg=12.0)
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 
@@ -236,17 +234,24 @@ class _Scene:
         """A first map within minutes, a better one a day later."""
         name = superevent_name(event.time_us, next(self._letters))
         assert isinstance(source.light_curve, Kilonova)  # noqa: S101 - _find was asked for kilonovae
-        for kind, delay_s, arc in (("PRELIMINARY", 300, _EARLY_ARC), ("UPDATE", 86_400, _LATE_ARC)):
+        early = self._arc()
+        late = replace(early, width_deg=early.width_deg / 2, length_deg=early.length_deg / 2)
+        for kind, delay_s, arc in (("PRELIMINARY", 300, early), ("UPDATE", 86_400, late)):
             skymap = draw_map(self._random, event, arc, source.light_curve.distance_mpc)
             issued_us = (event.time_us // US_PER_S + delay_s) * US_PER_S
             self._publish_gw(name, kind, issued_us, lvk_alert(name, event, kind, issued_us, skymap))
         self._record(f"lvk:{name}", event, source, seen)
 
+    def _arc(self) -> Arc:
+        """The shape of a preliminary map: some hundred to two thousand square degrees."""
+        width, length = self._random.lognormal([np.log(3.5), np.log(22.0)], 0.3)
+        return Arc(float(self._random.uniform(35.0, 100.0)), float(width), float(length))
+
     def _retracted(self, event: Event) -> None:
         """A candidate that is taken back after a day and a half, when its neighbourhood has been observed."""
         name = superevent_name(event.time_us, next(self._letters))
         for kind, delay_s in (("PRELIMINARY", 300), ("RETRACTION", 130_000)):
-            skymap = None if kind == "RETRACTION" else draw_map(self._random, event, _EARLY_ARC, 200.0)
+            skymap = None if kind == "RETRACTION" else draw_map(self._random, event, self._arc(), 200.0)
             issued_us = (event.time_us // US_PER_S + delay_s) * US_PER_S
             self._publish_gw(name, kind, issued_us, lvk_alert(name, event, kind, issued_us, skymap))
 
