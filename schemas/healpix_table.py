@@ -67,8 +67,10 @@ def gridded_map(table: Table) -> SkyMap:
     values = _clean(table, name, values, odd)
     if _is_density(table, name):
         values *= (hi - lo) * PIXEL_SR
-    rows = np.argsort(lo, kind="stable")
-    grid = _Grid(lo, hi, values, _distance(table, values.size)).take(rows)
+    grid = _Grid(lo, hi, values, _distance(table, values.size))
+    if (lo[1:] < lo[:-1]).any():  # copies of a large map are worth avoiding
+        grid = grid.take(np.argsort(lo, kind="stable"))
+    del lo, hi, values
     require_disjoint(grid.lo, grid.hi)
     total = float(grid.probability.sum())
     if not abs(total - 1) <= SUM_TOLERANCE * (1 + 1e-6):
@@ -87,7 +89,8 @@ def gridded_map(table: Table) -> SkyMap:
 
 def _skymap(grid: _Grid, model: str, odd: tuple[str, ...]) -> SkyMap:
     """Levels, and the peak. Cells without probability are left out: outside, density is 0 and level 1."""
-    grid = grid.take(grid.probability > 0)
+    if not grid.probability.all():
+        grid = grid.take(grid.probability > 0)
     density = grid.probability / ((grid.hi - grid.lo) * PIXEL_SR)
     density /= grid.probability.sum()
     descending = np.argsort(-density, kind="stable")
@@ -204,10 +207,13 @@ def _is_galactic(table: Table) -> bool:
 def _distance(table: Table, count: int) -> Array | None:
     if not all(name in table.columns for name in _DISTANCE_NAMES):
         return None
-    layers = [table.values(name) for name in _DISTANCE_NAMES]
-    if any(layer.size != count for layer in layers):
-        raise BadSkyMap(Reason.MALFORMED, "the distance columns have another number of values than the probability")
-    return np.array(layers, np.float64)
+    layers = np.empty((3, count))
+    for layer, name in zip(layers, _DISTANCE_NAMES, strict=True):
+        values = table.values(name)
+        if values.size != count:
+            raise BadSkyMap(Reason.MALFORMED, f"column {name} has {values.size} values, the probability {count}")
+        layer[:] = values
+    return layers
 
 
 def _orders(grid: _Grid) -> str:

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from schemas.errors import BadSkyMap, Reason
@@ -100,7 +100,7 @@ def test_small_circles_are_gaussians_of_the_plane(radius: float, containment: fl
     distance = np.array([0.0, 0.5, 1.0, 2.0]) * radius
     psi = np.radians(distance)
     expected = np.exp(-(psi**2) / (2 * sigma**2)) / (2 * np.pi * sigma**2)
-    np.testing.assert_allclose(shape.density_per_sr(*north_of(0.0, distance)), expected, rtol=2e-3)
+    np.testing.assert_allclose(shape.density_per_sr(*north_of(0.0, distance)), expected, rtol=6e-3)
 
 
 def test_density_far_from_a_small_circle_is_zero_and_its_level_one() -> None:
@@ -199,6 +199,7 @@ def test_a_ring_holds_exactly_what_was_reported(radius: float, half_width: float
     assert ring.area_deg2(containment) == pytest.approx(band, rel=1e-5)
 
 
+@settings(max_examples=20)
 @given(st.floats(0, 180))
 def test_level_of_a_ring_is_the_integral_of_its_density(distance: float) -> None:
     """Against a slow sum over fine rings about the centre."""
