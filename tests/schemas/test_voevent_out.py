@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from lxml import etree
 
 from schemas.errors import ConfigurationError
-from schemas.records import Coincidence, State
+from schemas.localisation import Cone
+from schemas.records import Coincidence, Message, Role, State
+from schemas.voevent_notice import read_voevent
 from schemas.voevent_out import NAMESPACE, VoeventAuthor, is_ivorn, ivorn_of, voevent_bytes
 from tests.coincidences import COINCIDENCE, changed, coincidences
 
@@ -212,6 +214,16 @@ def test_a_withdrawal_repeats_what_did_not_change() -> None:
 
 def test_the_same_coincidence_makes_the_same_bytes() -> None:
     assert voevent_bytes(COINCIDENCE, AUTHOR) == voevent_bytes(replace(COINCIDENCE), AUTHOR)
+
+
+def test_our_own_reader_understands_a_packet() -> None:
+    notice = read_voevent(Message(voevent_bytes(COINCIDENCE, AUTHOR), "own.xml"))
+    assert notice.ivorn == ivorn_of(COINCIDENCE, AUTHOR)
+    assert notice.role is Role.OBSERVATION
+    assert notice.issued_us == COINCIDENCE.changed_us
+    assert isinstance(notice.localisation, Cone)
+    assert (notice.localisation.ra_deg, notice.localisation.dec_deg) == (37.6801234, -8.4412345)
+    assert [citation.relation for citation in notice.citations] == ["followup", "followup", "supersedes"]
 
 
 @given(coincidences(UNPRINTABLE))
