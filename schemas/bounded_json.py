@@ -13,8 +13,6 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Final, NoReturn
 
-import numpy as np
-
 from schemas.errors import BadInput, Reason
 
 Json = Any
@@ -49,8 +47,8 @@ MAX_CLASSES: Final = 100
 MAX_WARNINGS: Final = 50
 
 _BOM: Final = b"\xef\xbb\xbf"
-# Possessive, with an optional end: each quote starts a text at most once, so that time is linear on any input.
-_STRING: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?+', re.DOTALL)
+# Possessive, with an optional end of a text: each quote starts a text at most once, so that time is linear.
+_TOKEN: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?+|[\[\]{},]', re.DOTALL)
 
 
 def parse_json(body: bytes, limits: JsonLimits = DEFAULT_LIMITS) -> Json:
@@ -98,16 +96,25 @@ def parse_json_object(body: bytes, limits: JsonLimits = DEFAULT_LIMITS) -> JsonO
 
 
 def _bound_structure(body: bytes, limits: JsonLimits) -> None:
-    """Count brackets and commas outside of texts, without building anything."""
-    marks = np.frombuffer(_STRING.sub(b"", body), np.uint8)
-    opened = (marks == ord("{")) | (marks == ord("["))
-    closed = (marks == ord("}")) | (marks == ord("]"))
-    values = int(np.count_nonzero(opened)) + int(np.count_nonzero(marks == ord(","))) + 1
-    if values > limits.values:
-        raise BadInput(Reason.TOO_LARGE, f"JSON of more than {limits.values} values")
-    depth = np.cumsum(opened.astype(np.int8) - closed.astype(np.int8), dtype=np.int32)
-    if depth.max(initial=0) > limits.depth:
-        raise BadInput(Reason.TOO_DEEP, f"JSON nests deeper than {limits.depth} levels")
+    """Count texts, brackets and commas, without keeping anything."""
+    depth = values = texts = 0
+    for token in _TOKEN.finditer(body):
+        match token[0][:1]:
+            case b'"':
+                texts += 1
+            case b",":
+                values += 1
+            case b"{" | b"[":
+                values += 1
+                depth += 1
+            case _:
+                depth -= 1
+        if depth > limits.depth:
+            raise BadInput(Reason.TOO_DEEP, f"JSON nests deeper than {limits.depth} levels")
+        if values >= limits.values or texts > 2 * limits.values:
+            raise BadInput(Reason.TOO_LARGE, f"JSON of more than {limits.values} values")
+        if depth < 0:
+            return  # the parser will not come further than this
 
 
 def _no_constant(name: str) -> NoReturn:

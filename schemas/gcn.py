@@ -18,16 +18,18 @@ import re
 import reprlib
 from collections.abc import Mapping
 from dataclasses import replace
+from itertools import islice
 from typing import Final
 from urllib.parse import urlsplit
 
 from schemas.bounded import is_gzip
-from schemas.bounded_json import Fields, Json, JsonObject, flat_params, parse_json_object
+from schemas.bounded_json import MAX_TEXT, Fields, Json, JsonObject, flat_params, parse_json_object
 from schemas.errors import BadInput, BadNotice, Reason
 from schemas.gcn_topics import BY_MISSION, RETRACTED_LAST, TOPICS, Topic, position
 from schemas.localisation import InlineMap, Localisation
 from schemas.records import Citation, Kind, Message, Messenger, Notice, Role
-from schemas.times import US_PER_S, us_from_iso
+from schemas.times import US_PER_S
+from schemas.voevent import us_from_scale
 
 FITS_MAGIC: Final = b"SIMPLE  ="
 
@@ -61,6 +63,7 @@ _X_RAY_KEV: Final = 20.0
 _STAGE: Final = 10
 _ID_LENGTH: Final = 100
 _MAX_NAMES: Final = 20
+MAX_LINKS: Final = 50
 
 
 def read_gcn_json(message: Message) -> Notice:
@@ -187,6 +190,11 @@ def fits_of_base64(text: Json) -> bytes:
     return body
 
 
+def is_link(value: Json) -> bool:
+    """Whether it is the text of a web address."""
+    return isinstance(value, str) and len(value) <= MAX_TEXT and value.startswith(("http://", "https://"))
+
+
 def _refuse_others(fields: Fields, message: Message) -> None:
     schema = fields.text("$schema")
     if "json-schema.org" in schema:
@@ -251,9 +259,9 @@ def _kind(fields: Fields) -> Kind:
 def _instant(fields: Fields, name: str) -> int | None:
     text = fields.text(name)
     try:
-        return us_from_iso(text) if text else None
-    except (ValueError, OverflowError):
-        fields.warn(f"{name} {text[:60]!r} is no ISO 8601 date and time")
+        return us_from_scale(text, "UTC") if text else None
+    except ValueError:
+        fields.warn(f"{name} {text[:60]!r} is no ISO 8601 date and time of this age")
         return None
 
 
@@ -315,11 +323,8 @@ def _significance(fields: Fields, topic: Topic) -> tuple[float | None, str]:
 
 
 def _links(fields: Fields) -> dict[str, str]:
-    return {
-        name: value
-        for name, value in fields.record.items()
-        if isinstance(value, str) and value.startswith(("http://", "https://")) and name != "$schema"
-    }
+    found = {name: value for name, value in fields.record.items() if is_link(value) and name != "$schema"}
+    return dict(islice(found.items(), MAX_LINKS))
 
 
 def _citations(fields: Fields) -> tuple[Citation, ...]:

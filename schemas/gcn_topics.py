@@ -46,6 +46,7 @@ _BN_NAME: Final = re.compile(r"bn\d{9}")
 _NO_ID: Final = frozenset({"none", "null", "0", "-1", "-"})
 _SEARCH_HALF_S: Final = 500.0
 _CORNERS: Final = 4
+_MAX_CITATIONS: Final = 100
 
 Refine = Callable[[Fields, Notice], Notice]
 
@@ -291,7 +292,7 @@ def _boom(fields: Fields, notice: Notice) -> Notice:
         for event in target.each("gcn_crossmatch")
         if (ident := event.text("ref_ID"))
     ]
-    return replace(notice, citations=tuple(dict.fromkeys((*notice.citations, *events))))
+    return replace(notice, citations=tuple(dict.fromkeys((*notice.citations, *events)))[:_MAX_CITATIONS])
 
 
 _GBM: Final = Topic(

@@ -8,16 +8,17 @@ of creation orders the alerts of a superevent.
 import re
 from collections.abc import Mapping
 from dataclasses import replace
+from itertools import islice
 from typing import Final
 
 from schemas.avro import read_container
 from schemas.bounded import is_gzip
 from schemas.bounded_json import Fields, JsonObject, flat_params, parse_json_object
 from schemas.errors import BadInput, BadNotice, Reason
-from schemas.gcn import FITS_MAGIC, content_ivorn, fits_of_base64
+from schemas.gcn import FITS_MAGIC, MAX_LINKS, content_ivorn, fits_of_base64, is_link
 from schemas.localisation import InlineMap
 from schemas.records import Citation, Kind, Message, Messenger, Notice, Role
-from schemas.times import us_from_iso
+from schemas.voevent import us_from_scale
 
 TOPIC: Final = "igwn.gwalert"
 
@@ -117,7 +118,7 @@ def lvk_notice(record: JsonObject, message: Message) -> Notice:
         names=(name,),
         classification=event.probabilities("classification"),
         far_hz=far if far is not None and far >= 0 else None,
-        links={key: url for key, url in fields.inner("urls").record.items() if isinstance(url, str)},
+        links={key: url for key, url in islice(fields.inner("urls").record.items(), MAX_LINKS) if is_link(url)},
         citations=_citations(external),
         params=flat_params(record),
         warnings=tuple(fields.warnings),
@@ -138,8 +139,8 @@ def _instant(fields: Fields, key: str, name: str) -> int | None:
         return None
     text = fields.text(key)
     try:
-        return us_from_iso(text)
-    except (ValueError, OverflowError):
+        return us_from_scale(text, "UTC")
+    except ValueError:
         raise BadNotice(Reason.BAD_TIME, f"{key} of {name[:40]} is {text[:60]!r}, expected ISO 8601") from None
 
 
