@@ -12,6 +12,7 @@ from schemas.localisation import InlineMap
 from schemas.lvk import is_lvk, lvk_notice, read_lvk_avro, read_lvk_json
 from schemas.records import Citation, Kind, Message, Messenger, Role
 from schemas.times import us_from_iso
+from schemas.voevent_notice import read_voevent
 from tests.schemas.gcn_notices import FITS, as_avro, assert_sane, body_of, container, read_superevent, superevent
 
 
@@ -273,3 +274,12 @@ def test_what_an_lvk_alert_is():
     assert is_lvk(superevent())
     assert not is_lvk({"superevent_id": "S1"})
     assert not is_lvk({"alert_type": "initial", "id": "1"})
+
+
+def test_voevents_of_the_same_superevent_are_of_the_same_trigger(data_dir):
+    folder = data_dir / "gcn-kafka" / "lvk-userguide"
+    alert = read_lvk_json(Message((folder / "MS181101ab-update.json").read_bytes(), "update"))
+    for path in folder.glob("*.xml"):
+        notice = read_voevent(Message(path.read_bytes(), path.name))
+        assert (notice.trigger_id, notice.role) == (alert.trigger_id, alert.role)
+        assert (notice.stage, notice.serial) == (alert.stage, alert.serial), "only time may order them"
