@@ -9,6 +9,7 @@ import warnings
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import erfa
 import numpy as np
 from astropy.time import Time
 from astropy.utils import iers
@@ -60,9 +61,12 @@ def us_from_astropy(time: Time) -> NDArray[np.int64]:
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ErfaWarning)  # "dubious year", which the docstring states
-        utc = time.utc
-    whole_days = (utc.jd1 - JD_UNIX_EPOCH) * US_PER_DAY
-    return np.asarray(np.rint(whole_days) + np.rint(utc.jd2 * US_PER_DAY), np.int64)
+        # The calendar date, not the Julian date: astropy's UTC days with a leap second are stretched to 86,401 s.
+        tai = time.tai
+        year, month, day, hms = erfa.d2dtf(b"UTC", 6, *erfa.taiutc(tai.jd1, tai.jd2))
+    days = np.asarray(sum(erfa.cal2jd(year, month, day)) - JD_UNIX_EPOCH, np.float64)
+    seconds = (hms["h"].astype(np.int64) * 60 + hms["m"]) * 60 + hms["s"]
+    return np.rint(days).astype(np.int64) * US_PER_DAY + seconds * US_PER_S + hms["f"]
 
 
 def us_from_iso(text: str) -> int:
