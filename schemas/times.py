@@ -66,7 +66,7 @@ def us_from_astropy(time: Time) -> NDArray[np.int64]:
         year, month, day, hms = erfa.d2dtf(b"UTC", 6, *erfa.taiutc(tai.jd1, tai.jd2))
     days = np.asarray(sum(erfa.cal2jd(year, month, day)) - JD_UNIX_EPOCH, np.float64)
     seconds = (hms["h"].astype(np.int64) * 60 + hms["m"]) * 60 + hms["s"]
-    return np.rint(days).astype(np.int64) * US_PER_DAY + seconds * US_PER_S + hms["f"]
+    return np.asarray(np.rint(days).astype(np.int64) * US_PER_DAY + seconds * US_PER_S + hms["f"], np.int64)
 
 
 def us_from_iso(text: str) -> int:
