@@ -64,7 +64,7 @@ def clear_nights(folder: Path) -> None:
         return
     strangers = {path.name for path in folder.iterdir()} - {"alerts", "notices", "truth.json"}
     if strangers:
-        raise ConfigurationError(f"{folder}: holds {sorted(strangers)[0]}, which no demo wrote; choose another --out")
+        raise ConfigurationError(f"{folder}: holds {min(strangers)}, which no demo wrote; choose another --out")
     shutil.rmtree(folder)
 
 
