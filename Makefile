@@ -23,7 +23,8 @@ $(STAMP): pyproject.toml constraints.txt
 	echo "making $(VENV) with $$($$python --version)"; \
 	rm -rf $(VENV) && $$python -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --constraint constraints.txt pip setuptools
-	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-build-isolation --editable '.[dev]'
+	@echo "installing what pyproject.toml names, in the versions of constraints.txt"
+	@PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --constraint constraints.txt --no-build-isolation --editable '.[dev]'
 	@touch $@
 
 demo: $(STAMP)  ## simulate a week of nights, search it, and show what was found
