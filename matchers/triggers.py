@@ -1,16 +1,20 @@
 """Triggers as their notices tell them, and the windows in which alerts of them are awaited."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from bisect import insort
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain, count, islice, pairwise
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
-from matchers.windows import rows_inside
+from matchers.grid import WindowGrid
 from schemas.records import Alerts, Ints, Kind, Notice, Role, Trigger, Window
 from schemas.sky import SkyMap
 
 _LONG_AGO = -(1 << 63)
+_NOTHING: Mapping[str, Window] = MappingProxyType({})
 
 
 def order_of(notice: Notice) -> tuple[Any, ...]:
@@ -110,6 +114,8 @@ class Hit:
 class _Entry:
     trigger: Trigger
     windows: Mapping[str, Window]
+    slots: tuple[int, ...]
+    """Of each window, in the grid."""
 
     @property
     def end_us(self) -> int:
@@ -119,19 +125,48 @@ class _Entry:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Snapshot:
-    """All entries at one moment, with the spans of all their windows as columns. Never changed, only replaced."""
+    """All entries at one moment, with all their windows on the grid. Never changed, only replaced.
+
+    Attributes
+    ----------
+    entries
+        By trigger.
+    grid
+        The windows.
+    ranked
+        Trigger id, matcher and slot of every window, sorted.
+    rank
+        Place in ``ranked`` of the window in each slot.
+    """
 
     entries: Mapping[str, _Entry] = field(default_factory=dict)
-    live: tuple[tuple[str, _Entry, Window], ...] = ()
-    start_us: Ints = field(default_factory=lambda: np.empty(0, np.int64))
-    end_us: Ints = field(default_factory=lambda: np.empty(0, np.int64))
+    grid: WindowGrid = field(default_factory=WindowGrid)
+    ranked: list[tuple[str, str, int]] = field(default_factory=list)
+    rank: Ints = field(default_factory=lambda: np.empty(0, np.int64))
 
-    @classmethod
-    def of(cls, entries: Mapping[str, _Entry]) -> "_Snapshot":
-        live = tuple((name, entry, window) for entry in entries.values() for name, window in entry.windows.items())
-        start_us = np.array([window.start_us for _, _, window in live], np.int64)
-        end_us = np.array([window.end_us for _, _, window in live], np.int64)
-        return cls(entries, live, start_us, end_us)
+    def replaced(self, gone: Iterable[str], trigger: Trigger | None = None, windows: Mapping[str, Window] = _NOTHING) -> "_Snapshot":
+        """Without some triggers, and then with another."""
+        entries = dict(self.entries)
+        dropped = [entries.pop(trigger_id) for trigger_id in gone if trigger_id in entries]
+        freed = {slot for entry in dropped for slot in entry.slots}
+        ranked = [row for row in self.ranked if row[2] not in freed] if freed else self.ranked.copy()
+        new: list[tuple[int, Window]] = []
+        if trigger is not None:
+            slots = _free(self.grid.windows, freed, len(windows))
+            entries[trigger.id] = _Entry(trigger, dict(windows), slots)
+            new = list(zip(slots, windows.values(), strict=True))
+            for name, slot in zip(windows, slots, strict=True):
+                insort(ranked, (trigger.id, name, slot))
+        grid = self.grid.replaced(freed, new) if freed or new else self.grid
+        rank = np.zeros(len(grid.windows), np.int64)
+        rank[np.array([slot for _, _, slot in ranked], np.int64)] = np.arange(len(ranked))
+        return _Snapshot(entries, grid, ranked, rank)
+
+
+def _free(windows: Sequence[Window | None], freed: Collection[int], number: int) -> tuple[int, ...]:
+    """Slots for new windows: those that become or are free, then new ones."""
+    free = chain((slot for slot, window in enumerate(windows) if window is None or slot in freed), count(len(windows)))
+    return tuple(islice(free, number))
 
 
 class TriggerBook:
@@ -161,36 +196,37 @@ class TriggerBook:
 
     def put(self, trigger: Trigger, windows: Mapping[str, Window]) -> None:
         """Remember a trigger's state and its windows by matcher, in place of what was known of it."""
-        entries = {**self._now.entries, trigger.id: _Entry(trigger, dict(windows))}
-        self._now = _Snapshot.of(entries)
+        self._now = self._now.replaced([trigger.id], trigger, windows)
 
     def remove(self, trigger_id: str) -> None:
         """Forget a trigger, if it is known."""
-        self._now = _Snapshot.of({key: entry for key, entry in self._now.entries.items() if key != trigger_id})
+        self._now = self._now.replaced([trigger_id])
 
     def holding(self, alerts: Alerts) -> list[Hit]:
         """All windows that hold any of these alerts, exactly, sorted by trigger and matcher."""
         now = self._now
-        if not len(alerts) or not now.live:
+        slot, row = now.grid.inside(alerts)
+        if not len(slot):
             return []
-        in_reach = (now.start_us <= alerts.time_us.max()) & (alerts.time_us.min() <= now.end_us)
+        rank = now.rank[slot]
+        order = np.argsort(rank, kind="stable")
+        rank, row = rank[order], row[order]
+        borders = np.flatnonzero(np.diff(rank)) + 1
         hits = []
-        for place in np.flatnonzero(in_reach):
-            name, entry, window = now.live[place]
-            rows = rows_inside(window, alerts)
-            if len(rows):
-                hits.append(Hit(name, entry.trigger, window, rows))
-        return sorted(hits, key=lambda hit: (hit.trigger.id, hit.matcher))
+        for first, end in pairwise((0, *borders.tolist(), len(row))):
+            trigger_id, name, _ = now.ranked[rank[first]]
+            entry = now.entries[trigger_id]
+            hits.append(Hit(name, entry.trigger, entry.windows[name], row[first:end]))
+        return hits
 
     def earliest_open_us(self, now_us: int) -> int | None:
         """Start of the earliest window that has not ended; None if none is open."""
-        starts = self._now.start_us[self._now.end_us >= now_us]
-        return int(starts.min()) if len(starts) else None
+        windows = (window for window in self._now.grid.windows if window is not None)
+        return min((window.start_us for window in windows if window.end_us >= now_us), default=None)
 
     def expire(self, before_us: int) -> list[Trigger]:
         """Forget triggers whose last window ended before an instant (without any window: that were before it)."""
         gone = [entry.trigger for _, entry in sorted(self._now.entries.items()) if entry.end_us < before_us]
         if gone:
-            stays = {key: entry for key, entry in self._now.entries.items() if entry.end_us >= before_us}
-            self._now = _Snapshot.of(stays)
+            self._now = self._now.replaced([trigger.id for trigger in gone])
         return gone

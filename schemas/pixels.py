@@ -89,7 +89,12 @@ def merge(lo: Pixels, hi: Pixels) -> tuple[Pixels, Pixels]:
 
 
 def cover(bounds: Bounds, limit: float) -> tuple[Pixels, Pixels]:
-    """Intervals that hold every position where a value is at most `limit`, and few others.
+    """Intervals that hold every position where a value is at most `limit`, and few others; see `graded_cover`."""
+    return graded_cover(bounds, limit)[:2]
+
+
+def graded_cover(bounds: Bounds, limit: float) -> tuple[Pixels, Pixels, Pixels, Pixels]:
+    """Intervals that hold every position where a value is at most `limit`, and those of them that hold no others.
 
     Cells are divided from order 0 on: one that lies inside for sure is kept whole, one that lies outside
     for sure is dropped, until the border is fine enough for its length.
@@ -104,10 +109,13 @@ def cover(bounds: Bounds, limit: float) -> tuple[Pixels, Pixels]:
     Returns
     -------
     lo, hi
-        Sorted, disjoint, half-open order-29 intervals.
+        Sorted, disjoint, half-open order-29 intervals: the cover.
+    inner_lo, inner_hi
+        The same of the cells that lie inside for sure, shape (m,); m may be 0.
     """
-    starts: list[Pixels] = []
-    ends: list[Pixels] = []
+    inner: list[Pixels] = []
+    inner_ends: list[Pixels] = []
+    rim, rim_ends = np.zeros(0, np.int64), np.zeros(0, np.int64)
     whole = 0
     cells = np.arange(12, dtype=np.int64)
     for order in range(ORDER + 1):
@@ -117,11 +125,12 @@ def cover(bounds: Bounds, limit: float) -> tuple[Pixels, Pixels]:
         shift = 2 * (ORDER - order)
         whole += int(inside.sum()) << shift
         fine = border.size >= _MOST_BORDER_CELLS or (border.size >= _BORDER_CELLS and border.size << shift <= whole)
-        done = fine or order == ORDER
-        kept = np.concatenate([cells[inside], border]) if done else cells[inside]
-        starts.append(kept << shift)
-        ends.append((kept + 1) << shift)
-        if done or not border.size:
+        inner.append(cells[inside] << shift)
+        inner_ends.append((cells[inside] + 1) << shift)
+        if fine or order == ORDER or not border.size:
+            rim, rim_ends = border << shift, (border + 1) << shift
             break
         cells = (4 * border[:, None] + np.arange(4)).ravel()
-    return merge(np.concatenate(starts), np.concatenate(ends))
+    within, within_ends = np.concatenate(inner), np.concatenate(inner_ends)
+    both = merge(np.concatenate([within, rim]), np.concatenate([within_ends, rim_ends]))
+    return *both, *merge(within, within_ends)

@@ -20,6 +20,8 @@ from schemas.pixels import DEG2_PER_SR, Array, separation_deg
 
 _EXACT_KAPPA = 20.0
 """Above it exp(-2 kappa) is below the last digit of 1."""
+_LEVEL_ROUNDING = 1e-12
+"""Far more than a credible level, which is at most 1, is off by rounding."""
 _RING_STEPS = 8192
 """So many steps out to 9 sigma make linear interpolation of the level of a ring good to 1e-7."""
 
@@ -90,6 +92,17 @@ class Fisher:
             alone = [-math.log1p(level * math.expm1(-2 * kappa)) / kappa for kappa in self.kappas]
             h = _solve(lambda x: float(self._within(np.float64(x))), level, min(alone), max(alone))
         return 2 * math.pi * h * DEG2_PER_SR
+
+    def versine_bounds(self, level: float) -> tuple[float, float]:
+        """Versines 1 - cos(distance) below which the level is surely under `level`, and above which surely over it.
+
+        Between the two, which differ by rounding errors, only `credible_level` decides. The first is -1 where
+        nothing is sure to lie within, the second above 2 where nothing is sure to lie beyond.
+        """
+        low, high = level - _LEVEL_ROUNDING, level + _LEVEL_ROUNDING
+        within = _solve(lambda x: float(self._within(np.float64(x))), low, 0.0, 2.0) if low > 0 else -1.0
+        beyond = _solve(lambda x: float(self._within(np.float64(x))), high, 0.0, 2.0) if high < 1 else 3.0
+        return within, beyond
 
     def _within(self, h: Array | np.float64) -> Array:
         held = np.zeros_like(h)

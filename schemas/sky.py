@@ -5,8 +5,8 @@ that *cover* it, and an exact test for what lies on its border. A `SkyMap` is su
 density and a credible level each.
 """
 
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,16 +18,18 @@ from schemas.pixels import (
     PIXEL_SR,
     Array,
     Pixels,
-    cover,
+    graded_cover,
     merge,
     pixels_of,
     separation_deg,
 )
+from schemas.shapes import Fisher
 
 __all__ = [
     "ORDER",
     "PIXEL_COUNT",
     "Array",
+    "Cap",
     "Cells",
     "Circle",
     "Contour",
@@ -35,13 +37,18 @@ __all__ = [
     "Region",
     "Shape",
     "SkyMap",
+    "cap_of",
+    "inner_of",
     "pixels_of",
     "separation_deg",
 ]
 
 
 class Region(Protocol):
-    """A part of the sky: intervals that cover it and an exact test."""
+    """A part of the sky: intervals that cover it and an exact test.
+
+    One that knows more says so by two more attributes, which spare exact tests: see `inner_of` and `cap_of`.
+    """
 
     @property
     def lo(self) -> Pixels:
@@ -53,6 +60,33 @@ class Region(Protocol):
 
     def contains(self, ra_deg: Array, dec_deg: Array, pixel: Pixels) -> NDArray[np.bool_]:
         """Whether each position lies inside, exactly; positions may lie outside the cover."""
+
+
+class Cap(NamedTuple):
+    """What is certain of a region that is a circle, by a position's versine 1 - cos(distance) from the centre.
+
+    Positions whose versine is at most `surely_within` lie inside, those above `surely_beyond` do not.
+    """
+
+    ra_deg: float
+    dec_deg: float
+    surely_within: float
+    surely_beyond: float
+
+
+def inner_of(region: Region) -> tuple[Pixels, Pixels]:
+    """Sorted, disjoint, half-open intervals in which every position lies inside the region; none if it does not say."""
+    return getattr(region, "inner_lo", _nowhere()), getattr(region, "inner_hi", _nowhere())
+
+
+def cap_of(region: Region) -> Cap | None:
+    """What is certain of a circle; None if the region is no circle or does not say."""
+    cap: Cap | None = getattr(region, "cap", None)
+    return cap
+
+
+def _nowhere() -> Pixels:
+    return np.zeros(0, np.int64)
 
 
 class Shape(Protocol):
@@ -139,7 +173,7 @@ class SkyMap:
     def credible_region(self, level: float) -> Region:
         """All positions with credible level <= `level`."""
         if self.shape is not None:
-            return Contour(self.shape, level, *cover(self.shape.level_bounds, level))
+            return Contour(self.shape, level, *graded_cover(self.shape.level_bounds, level))
         used = self.cell_level <= level
         return Cells(*merge(self.lo[used], self.hi[used]))
 
@@ -153,6 +187,14 @@ class Circle:
     radius_deg: float
     lo: Pixels
     hi: Pixels
+    inner_lo: Pixels = field(default_factory=_nowhere)
+    inner_hi: Pixels = field(default_factory=_nowhere)
+
+    @property
+    def cap(self) -> Cap:
+        """See `cap_of`."""
+        versine = float(2 * np.sin(np.radians(self.radius_deg) / 2) ** 2)
+        return Cap(self.ra_deg, self.dec_deg, versine, versine)
 
     @classmethod
     def around(cls, ra_deg: float, dec_deg: float, radius_deg: float) -> "Circle":
@@ -172,7 +214,7 @@ class Circle:
             distance = separation_deg(ra, dec, ra_deg, dec_deg)
             return distance - radius, np.minimum(distance + radius, 180)
 
-        return cls(ra_deg, dec_deg, radius_deg, *cover(bounds, radius_deg))
+        return cls(ra_deg, dec_deg, radius_deg, *graded_cover(bounds, radius_deg))
 
     def contains(self, ra_deg: Array, dec_deg: Array, pixel: Pixels) -> NDArray[np.bool_]:  # noqa: ARG002 - a Region
         """Exact: separation <= radius."""
@@ -187,6 +229,15 @@ class Contour:
     level: float
     lo: Pixels
     hi: Pixels
+    inner_lo: Pixels = field(default_factory=_nowhere)
+    inner_hi: Pixels = field(default_factory=_nowhere)
+
+    @property
+    def cap(self) -> Cap | None:
+        """See `cap_of`; for a sum of Fisher densities about one centre."""
+        if not isinstance(self.shape, Fisher):
+            return None
+        return Cap(self.shape.ra_deg, self.shape.dec_deg, *self.shape.versine_bounds(self.level))
 
     def contains(self, ra_deg: Array, dec_deg: Array, pixel: Pixels) -> NDArray[np.bool_]:  # noqa: ARG002 - a Region
         """Exact: by the level of the position itself."""
@@ -199,6 +250,16 @@ class Cells:
 
     lo: Pixels
     hi: Pixels
+
+    @property
+    def inner_lo(self) -> Pixels:
+        """See `inner_of`: all cells are whole."""
+        return self.lo
+
+    @property
+    def inner_hi(self) -> Pixels:
+        """See `inner_of`."""
+        return self.hi
 
     def contains(self, ra_deg: Array, dec_deg: Array, pixel: Pixels) -> NDArray[np.bool_]:  # noqa: ARG002 - a Region
         """Exact: whether the pixel lies in an interval."""
