@@ -1,13 +1,16 @@
 """The stored alerts, to be asked for a region and a span of time, or for an object."""
 
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from matchers.objects import FirstDetections
-from matchers.runs import Run
-from matchers.windows import in_time
-from schemas.records import Alerts, Ints, Window
+from matchers.nights import MOST_ROWS, Night, night_of
+from matchers.objects import Keys, Objects, ObjectState, keys_of, names_of
+from schemas.records import Alerts, Ints, Strings, Window
 
 ObjectKey = tuple[str, str]
 """Survey and object id."""
@@ -30,35 +33,106 @@ class Added:
     moved: tuple[ObjectKey, ...]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Snapshot:
+    """All that was stored at one moment; to be asked at leisure, while the index goes on.
+
+    What is known of objects (``first_detection_us``) is told as it is known when asked.
+    """
+
+    _surveys: Mapping[str, tuple[Objects, tuple[Night, ...]]]
+
+    def __len__(self) -> int:
+        return sum(len(night) for _, nights in self._surveys.values() for night in nights)
+
+    def query(self, window: Window) -> list[Alerts]:
+        """As `AlertIndex.query`."""
+        found = (
+            _gathered(objects, [(night, night.rows_inside(window)) for night in nights if _meets(window, night)])
+            for _, (objects, nights) in sorted(self._surveys.items())
+        )
+        return [alerts for alerts in found if alerts is not None]
+
+    def by_night(self, window: Window) -> Iterator[Alerts]:
+        """What `query` finds, in parts of one survey and night each, so that no more is in memory at once."""
+        for _, (objects, nights) in sorted(self._surveys.items()):
+            for night in nights:
+                alerts = _gathered(objects, [(night, night.rows_inside(window))]) if _meets(window, night) else None
+                if alerts is not None:
+                    yield alerts
+
+    def of_object(self, survey: str, object_id: str) -> Alerts | None:
+        """As `AlertIndex.of_object`."""
+        objects, nights = self._surveys.get(survey, _NOTHING)
+        state = objects.state(object_id)
+        if state is None:
+            return None
+        key = keys_of(names_of(np.array([object_id])))
+        asked = (
+            night
+            for night in nights
+            if night.start_us <= state.last_detection_us and state.first_detection_us < night.end_us
+        )
+        return _gathered(objects, [(night, night.rows_of_object(object_id, key)) for night in asked])
+
+    def of_id(self, survey: str, alert_id: int) -> Alerts | None:
+        """As `AlertIndex.of_id`."""
+        objects, nights = self._surveys.get(survey, _NOTHING)
+        return _gathered(objects, [(night, night.rows_of_id(alert_id)) for night in nights])
+
+
 @dataclass(slots=True, eq=False)
 class _Survey:
-    objects: FirstDetections = field(default_factory=FirstDetections)
-    runs: tuple[Run, ...] = ()
+    objects: Objects = field(default_factory=Objects)
+    nights: tuple[Night, ...] = ()
+    """Sorted by the time when they begin; of a night with very many alerts there are several."""
 
-    def gather(self, found: list[tuple[Run, Ints]]) -> Alerts | None:
-        """These rows of these runs, sorted by (time, id), with their objects' earliest detections."""
-        parts = [(run.alerts.take(rows), run.code[rows]) for run, rows in found if len(rows)]
-        if not parts:
-            return None
-        alerts = Alerts.concatenate([part for part, _ in parts])
-        order = np.lexsort((alerts.alert_id, alerts.time_us))
-        code = np.concatenate([code for _, code in parts])[order]
-        return alerts.take(order).with_first_detection(self.objects.first_us(code))
+    def store(self, alerts: Alerts) -> None:
+        """Alerts that are not stored yet, each in its night."""
+        number = night_of(alerts.time_us)
+        key = keys_of(names_of(alerts.object_id))
+        for night_number in np.unique(number).tolist():
+            rows = np.flatnonzero(number == night_number)
+            for start in range(0, len(rows), MOST_ROWS):
+                part = rows[start : start + MOST_ROWS]
+                self._store(Night.empty(alerts.survey, night_number), alerts.take(part), key[part])
+
+    def _store(self, empty: Night, alerts: Alerts, key: Keys) -> None:
+        nights = list(self.nights)
+        place = bisect_right(nights, empty.start_us, key=lambda night: night.start_us)
+        last = nights[place - 1] if place else None
+        if last is not None and last.start_us == empty.start_us and last.rows + len(alerts) <= MOST_ROWS:
+            nights[place - 1] = last.with_alerts(alerts, key)
+        else:
+            nights.insert(place, empty.with_alerts(alerts, key))
+        self.nights = tuple(nights)
 
 
 class AlertIndex:
     """Stored alerts of all surveys. An alert is known by its survey and id, and stored once.
 
-    New alerts become a small sorted run; a run that is not much smaller than its predecessor is merged into it, so that
-    n alerts lie in about log2(n) runs and each is moved about log2(n) times. Runs never change. Not safe to be used by
-    two threads at once.
+    They lie in nights. New ones become a small sorted run; a run that is not much smaller than its predecessor is
+    merged into it, so that n alerts lie in about log2(n) runs and each is moved about log2(n) times; a night that is
+    over can be sealed, which makes one run of it. A run takes 32 bytes an alert; the alerts' columns lie apart and are
+    read only of what was found. Nights never change but are replaced. One thread may write.
     """
 
     def __init__(self) -> None:
         self._surveys: dict[str, _Survey] = {}
 
     def __len__(self) -> int:
-        return sum(len(run) for survey in self._surveys.values() for run in survey.runs)
+        return len(self.snapshot())
+
+    @property
+    def nbytes(self) -> dict[str, int]:
+        """Bytes of runs, of alerts' columns (``wide``) and of objects, mapped files included."""
+        sizes = [night.nbytes for survey in self._surveys.values() for night in survey.nights]
+        objects = sum(survey.objects.nbytes for survey in self._surveys.values())
+        return {"runs": sum(runs for runs, _ in sizes), "wide": sum(wide for _, wide in sizes), "objects": objects}
+
+    def snapshot(self) -> Snapshot:
+        """What is stored now, at no cost."""
+        return Snapshot({name: (survey.objects, survey.nights) for name, survey in self._surveys.items()})
 
     def add(self, alerts: Alerts) -> Added:
         """Store alerts; of several with the same id the first stays. All tell of their objects' earliest detections."""
@@ -66,17 +140,22 @@ class AlertIndex:
         code, moved = survey.objects.observe(alerts)
         _, first_rows = np.unique(alerts.alert_id, return_index=True)
         rows = np.sort(first_rows)
-        for run in survey.runs:
-            rows = rows[~run.holds(alerts.alert_id[rows])]
-        new = alerts.take(rows).with_first_detection(survey.objects.first_us(code[rows]))
-        if len(new):
-            survey.runs = _tiered((*survey.runs, Run.of(new, code[rows])))
+        for night in survey.nights:
+            rows = rows[~night.holds(alerts.alert_id[rows])]
+        new = alerts.take(rows).with_first_detection(survey.objects.first_us_of(code[rows]))
+        survey.objects.count_stored(code[rows])
+        survey.store(new)
         return Added(new, tuple((alerts.survey, name) for name in moved))
 
     def note(self, alerts: Alerts) -> tuple[ObjectKey, ...]:
         """Learn of detections that are not stored; returns what `Added.moved` tells of `add`."""
         _, moved = self._surveys.setdefault(alerts.survey, _Survey()).objects.observe(alerts)
         return tuple((alerts.survey, name) for name in moved)
+
+    def miss(self, survey: str, object_id: Strings, time_us: Ints) -> None:
+        """Learn of visits that did not see objects, shape (n,) each; of unknown objects nothing is learned."""
+        if survey in self._surveys:
+            self._surveys[survey].objects.miss(object_id, time_us)
 
     def query(self, window: Window) -> list[Alerts]:
         """All stored alerts inside a window, exactly.
@@ -87,47 +166,92 @@ class AlertIndex:
             One for each survey that has any, surveys in alphabetical order, each sorted by (time, id);
             ``first_detection_us`` is the earliest detection known of the object.
         """
-        found = (
-            survey.gather([(run, _rows_inside(window, run)) for run in survey.runs])
-            for _, survey in sorted(self._surveys.items())
-        )
-        return [alerts for alerts in found if alerts is not None]
+        return self.snapshot().query(window)
 
     def of_object(self, survey: str, object_id: str) -> Alerts | None:
         """All stored alerts of one object, sorted and completed as by `query`; None if there are none."""
-        stored = self._surveys.get(survey)
-        code = stored.objects.code_of(object_id) if stored else None
-        if stored is None or code is None:
-            return None
-        return stored.gather([(run, run.rows_of(code)) for run in stored.runs])
+        return self.snapshot().of_object(survey, object_id)
+
+    def of_id(self, survey: str, alert_id: int) -> Alerts | None:
+        """The stored alert with this id, completed as by `query`; None if there is none."""
+        return self.snapshot().of_id(survey, alert_id)
+
+    def state(self, survey: str, object_id: str) -> ObjectState | None:
+        """What is known of an object; None if nothing is."""
+        return self._surveys[survey].objects.state(object_id) if survey in self._surveys else None
 
     def expire(self, before_us: int) -> int:
         """Drop alerts detected before an instant, and forget objects last detected before it; how many were dropped."""
         before = len(self)
         for survey in self._surveys.values():
-            recoded = survey.objects.expire(before_us)
-            runs = (_since(run, before_us, recoded) for run in survey.runs)
-            survey.runs = tuple(run for run in runs if len(run))
+            survey.objects.expire(before_us)
+            survey.nights = tuple(
+                night for night in (night.since(before_us) for night in survey.nights) if night.runs
+            )
         return before - len(self)
 
+    def seal(self, before_us: int) -> list[Night]:
+        """Make one run of each night that was over before an instant; returns these nights, to be written if wanted."""
+        sealed = []
+        for survey in self._surveys.values():
+            nights = [
+                night.sealed() if night.end_us <= before_us and not night.is_sealed else night
+                for night in survey.nights
+            ]
+            sealed += [new for new, old in zip(nights, survey.nights, strict=True) if new is not old]
+            survey.nights = tuple(night for night in nights if night.runs)
+        return [night for night in sealed if night.runs]
 
-def _rows_inside(window: Window, run: Run) -> Ints:
-    alerts = run.alerts
-    rows = run.rows_covered_by(window.region)
-    rows = rows[in_time(window, alerts.time_us[rows])]
-    return rows[window.region.contains(alerts.ra_deg[rows], alerts.dec_deg[rows], alerts.pixel[rows])]
+    def adopt(self, night: Night, instead: Night | None = None) -> None:
+        """Take in a sealed night, such as one of mapped files, whose objects are known (see `restore_objects`).
+
+        Parameters
+        ----------
+        instead
+            The same night as `seal` gave it, if it is still stored; it is let go if nothing was added to it since.
+            If something was, nothing is done.
+
+        Raises
+        ------
+        ValueError
+            If there is nothing in place of which to take it, and alerts of that night are stored.
+        """
+        survey = self._surveys.setdefault(night.survey, _Survey())
+        if instead is not None:
+            survey.nights = tuple(night if known is instead else known for known in survey.nights)
+            return
+        if any(known.start_us == night.start_us and known.holds(night.chunks[0].alert_id).any() for known in survey.nights):
+            raise ValueError(f"alerts of {night.survey} are stored already in the night to be taken in")
+        survey.nights = tuple(sorted((*survey.nights, night), key=lambda known: known.start_us))
+
+    def objects_arrays(self, survey: str) -> dict[str, NDArray[Any]]:
+        """All that is known of a survey's objects, as columns to be written; for `restore_objects`."""
+        return self._surveys[survey].objects.arrays()
+
+    def restore_objects(self, survey: str, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Know of a survey's objects what `objects_arrays` told.
+
+        Raises
+        ------
+        ValueError
+            If something is known of this survey already.
+        """
+        if survey in self._surveys:
+            raise ValueError(f"objects of {survey} are known already")
+        self._surveys[survey] = _Survey(Objects.of_arrays(arrays))
 
 
-def _tiered(runs: tuple[Run, ...]) -> tuple[Run, ...]:
-    """Merge from the newest, until each run is more than twice as large as the next."""
-    while len(runs) > 1 and len(runs[-2]) <= 2 * len(runs[-1]):
-        runs = (*runs[:-2], Run.merged(runs[-2], runs[-1]))
-    return runs
+_NOTHING: tuple[Objects, tuple[Night, ...]] = (Objects(), ())
 
 
-def _since(run: Run, before_us: int, recoded: Ints | None) -> Run:
-    keep = run.alerts.time_us >= before_us
-    if recoded is None and keep.all():
-        return run
-    code = run.code if recoded is None else recoded[run.code]
-    return Run.of(run.alerts.take(keep), code[keep])
+def _meets(window: Window, night: Night) -> bool:
+    return night.start_us <= window.end_us and window.start_us < night.end_us
+
+
+def _gathered(objects: Objects, found: list[tuple[Night, Ints]]) -> Alerts | None:
+    """These rows of these nights, sorted by (time, id), with their objects' earliest detections."""
+    parts = [night.take(rows) for night, rows in found if len(rows)]
+    if not parts:
+        return None
+    alerts = parts[0] if len(parts) == 1 else Alerts.concatenate(parts)
+    return objects.completed(alerts.take(np.lexsort((alerts.alert_id, alerts.time_us))))

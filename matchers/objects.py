@@ -1,23 +1,151 @@
-"""What is known of each object of a survey, whether or not its alerts are stored: its earliest detection."""
+"""What is known of each object of a survey, whether or not its alerts are stored, in columns and without Python objects.
+
+An object is found by its name in a hash table with linear probing (Knuth, The Art of Computer Programming 3, 6.4,
+algorithm L), a whole batch at a time; it takes about 60 bytes.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from schemas.records import Alerts, Ints, Strings
 
+Keys = NDArray[np.uint64]
+Names = NDArray[np.bytes_]
 _LATEST = np.iinfo(np.int64).max
-_EARLIEST = np.iinfo(np.int64).min
+_NEVER = np.iinfo(np.int64).min
+_LEAST_SLOTS = 64
+_LAST_ASCII = 127
+_REBUILT_AT_ONCE = 1 << 18
 
 
-class FirstDetections:
-    """Earliest detection of every object of one survey; an object is a small integer, its code."""
+@dataclass(frozen=True, slots=True)
+class ObjectState:
+    """What rules may ask of an object.
+
+    Attributes
+    ----------
+    first_detection_us, last_detection_us
+        The earliest detection that any packet told of, and the latest that was offered to the index.
+    last_non_detection_us
+        The latest visit that is known not to have seen it; None if none is known.
+    detections
+        How many different alerts of it were stored since it is known.
+    """
+
+    first_detection_us: int
+    last_detection_us: int
+    last_non_detection_us: int | None
+    detections: int
+
+
+def names_of(object_id: Strings) -> Names:
+    """Names as bytes: ASCII, or else UTF-8. Shape (n,)."""
+    points = np.ascontiguousarray(object_id).view(np.uint32)
+    if not len(points) or points.max() > _LAST_ASCII:
+        return np.asarray(np.char.encode(object_id, "utf-8"), np.bytes_)
+    return points.astype(np.uint8).view(f"S{len(points) // len(object_id)}")
+
+
+def keys_of(names: Names) -> Keys:
+    """A 64-bit hash of each name, the same whatever the width of the column. Shape (n,)."""
+    words = -(-names.dtype.itemsize // 8)
+    packed = np.ascontiguousarray(names.astype(f"S{8 * words}", copy=False)).view(np.uint64).reshape(len(names), words)
+    return mixed((packed * mixed(np.arange(1, words + 1, dtype=np.uint64) << np.uint64(32))).sum(axis=1, dtype=np.uint64))
+
+
+def mixed(number: Keys) -> Keys:
+    """Bits spread over the whole word: the finaliser of SplitMix64 (Steele et al. 2014, OOPSLA, 453)."""
+    number = number + np.uint64(0x9E3779B97F4A7C15)
+    number = (number ^ (number >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    number = (number ^ (number >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return np.asarray(number ^ (number >> np.uint64(31)), np.uint64)
+
+
+@dataclass(slots=True, eq=False)
+class _Columns:
+    """By an object's code; room for more than there are. ``last_us`` is `_NEVER` for an object that was forgotten."""
+
+    name: Names
+    first_us: Ints
+    last_us: Ints
+    missed_us: Ints
+    stored: NDArray[np.int32]
+
+    @classmethod
+    def empty(cls, size: int, width: int) -> "_Columns":
+        return cls(
+            np.zeros(size, f"S{width}"),
+            np.full(size, _LATEST, np.int64),
+            np.full(size, _NEVER, np.int64),
+            np.full(size, _NEVER, np.int64),
+            np.zeros(size, np.int32),
+        )
+
+    def taken(self, rows: Ints | slice, size: int) -> "_Columns":
+        """These rows, with room for ``size``."""
+        new = _Columns.empty(size, self.name.dtype.itemsize)
+        for column in self.__slots__:
+            values = getattr(self, column)[rows]
+            getattr(new, column)[: len(values)] = values
+        return new
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Table:
+    """Columns and the hash table of their names; replaced as a whole when it grows, so that a reader has one that fits.
+
+    ``slots`` holds codes plus 1, or 0; its length is a power of two, at least twice the number of objects.
+    """
+
+    columns: _Columns
+    slots: NDArray[np.int32]
+
+    def codes(self, names: Names, keys: Keys) -> Ints:
+        """Code of each name, -1 where there is none; those forgotten count as any other."""
+        codes = np.full(len(names), -1, np.int64)
+        open_rows = np.arange(len(names))
+        mask = np.uint64(len(self.slots) - 1)
+        place = (keys & mask).astype(np.int64)
+        while len(open_rows):
+            code = self.slots[place].astype(np.int64) - 1
+            right = (code >= 0) & (self.columns.name[code] == names[open_rows])
+            codes[open_rows[right]] = code[right]
+            on = np.flatnonzero((code >= 0) & ~right)
+            open_rows, place = open_rows[on], (place[on] + 1) & int(mask)
+        return codes
+
+    def enter(self, keys: Keys, codes: Ints) -> None:
+        """Put new codes, all different, where their names will be looked for."""
+        mask = len(self.slots) - 1
+        place = (keys & np.uint64(mask)).astype(np.int64)
+        entries = (codes + 1).astype(np.int32)
+        while len(entries):
+            free = np.flatnonzero(self.slots[place] == 0)
+            self.slots[place[free]] = entries[free]
+            on = np.flatnonzero(self.slots[place] != entries)
+            entries, place = entries[on], (place[on] + 1) & mask
+
+
+class Objects:
+    """Detections, non-detections and number of stored alerts of every object of one survey."""
 
     def __init__(self) -> None:
-        self._code: dict[str, int] = {}
-        self._first_us = np.empty(0, np.int64)
-        self._last_us = np.empty(0, np.int64)
+        self._used = 0
+        self._forgotten = 0
+        self._table = _Table(_Columns.empty(_LEAST_SLOTS // 2, 1), np.zeros(_LEAST_SLOTS, np.int32))
 
     def __len__(self) -> int:
-        return len(self._code)
+        return self._used - self._forgotten
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of memory that it takes."""
+        columns = self._table.columns
+        return self._table.slots.nbytes + sum(getattr(columns, name).nbytes for name in columns.__slots__)
 
     def observe(self, alerts: Alerts) -> tuple[Ints, tuple[str, ...]]:
         """Learn of detections.
@@ -27,48 +155,121 @@ class FirstDetections:
         Returns
         -------
         codes
-            Code of each alert's object, shape (n,).
+            Code of each alert's object, shape (n,); they hold until `expire`.
         moved
             Names, sorted, of the objects that were known before and whose earliest detection became earlier.
         """
-        known, names = len(self._code), alerts.object_id.tolist()
-        codes = np.fromiter((self._code.setdefault(name, len(self._code)) for name in names), np.int64, len(names))
-        self._reserve(len(self._code))
-        before = self._first_us[codes]
-        np.minimum.at(self._first_us, codes, np.minimum(alerts.first_detection_us, alerts.time_us))
-        np.maximum.at(self._last_us, codes, alerts.time_us)
-        earlier = (codes < known) & (self._first_us[codes] < before)
-        return codes, tuple(sorted({names[row] for row in np.flatnonzero(earlier)}))
+        used = self._used
+        codes = self._entered(names_of(alerts.object_id))
+        columns = self._table.columns
+        before, known = columns.first_us[codes], columns.last_us[codes] != _NEVER
+        if self._forgotten:
+            self._forgotten -= len(np.unique(codes[~known & (codes < used)]))
+        np.minimum.at(columns.first_us, codes, np.minimum(alerts.first_detection_us, alerts.time_us))
+        # The instant that stands for "forgotten" is no time of a detection.
+        np.maximum.at(columns.last_us, codes, np.maximum(alerts.time_us, _NEVER + 1))
+        earlier = known & (columns.first_us[codes] < before)
+        return codes, tuple(sorted(set(alerts.object_id[earlier].tolist())))
 
-    def code_of(self, object_id: str) -> int | None:
-        """Code of an object, None if it is unknown."""
-        return self._code.get(object_id)
+    def miss(self, object_id: Strings, time_us: Ints) -> None:
+        """Learn of visits that did not see objects; of objects that are not known nothing is learned."""
+        codes, known = self._found(object_id)
+        np.maximum.at(self._table.columns.missed_us, codes[known], time_us[known])
 
-    def first_us(self, codes: Ints) -> Ints:
-        """Earliest detection of the objects with these codes, shape (n,)."""
-        return self._first_us[codes]
+    def count_stored(self, codes: Ints) -> None:
+        """Learn that an alert of each of these objects was stored."""
+        np.add.at(self._table.columns.stored, codes, 1)
 
-    def expire(self, before_us: int) -> Ints | None:
-        """Forget objects that were last detected before an instant.
-
-        Returns
-        -------
-        recoded
-            New code of each old one, -1 for those forgotten; None if nothing was forgotten.
-        """
-        keep = self._last_us[: len(self._code)] >= before_us
-        if keep.all():
+    def state(self, object_id: str) -> ObjectState | None:
+        """What is known of an object; None if nothing is."""
+        codes, known = self._found(np.array([object_id]))
+        if not known[0]:
             return None
-        recoded = np.where(keep, np.cumsum(keep) - 1, -1)
-        names: Strings = np.array(list(self._code), dtype=object)
-        self._code = {name: code for code, name in enumerate(names[keep].tolist())}
-        self._first_us, self._last_us = self._first_us[: len(keep)][keep], self._last_us[: len(keep)][keep]
-        return recoded
+        columns, code = self._table.columns, codes[0]
+        missed_us = int(columns.missed_us[code])
+        return ObjectState(
+            int(columns.first_us[code]),
+            int(columns.last_us[code]),
+            None if missed_us == _NEVER else missed_us,
+            int(columns.stored[code]),
+        )
 
-    def _reserve(self, size: int) -> None:
+    def first_us_of(self, codes: Ints) -> Ints:
+        """Earliest detection of the objects with these codes, shape (n,)."""
+        return self._table.columns.first_us[codes]
+
+    def completed(self, alerts: Alerts) -> Alerts:
+        """The same alerts with their objects' earliest detections, where these are known."""
+        codes, known = self._found(alerts.object_id)
+        first_us = np.where(known, self._table.columns.first_us[codes], alerts.first_detection_us)
+        return alerts.with_first_detection(first_us)
+
+    def expire(self, before_us: int) -> None:
+        """Forget objects that were last detected before an instant. Codes given before hold no more."""
+        columns, used = self._table.columns, self._used
+        gone = np.flatnonzero((columns.last_us[:used] < before_us) & (columns.last_us[:used] != _NEVER))
+        if not len(gone):
+            return
+        columns.first_us[gone], columns.last_us[gone], columns.missed_us[gone] = _LATEST, _NEVER, _NEVER
+        columns.stored[gone] = 0
+        self._forgotten += len(gone)
+        if 2 * self._forgotten > used:
+            stay = np.flatnonzero(columns.last_us[:used] != _NEVER)
+            self._used, self._forgotten = len(stay), 0
+            self._rebuild(columns.taken(stay, max(len(stay), _LEAST_SLOTS // 2)))
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """All that is known, as columns to be written; `of_arrays` makes the same of them again."""
+        rows = np.flatnonzero(self._table.columns.last_us[: self._used] != _NEVER)
+        columns = self._table.columns.taken(rows, len(rows))
+        return {name: getattr(columns, name) for name in columns.__slots__}
+
+    @classmethod
+    def of_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> "Objects":
+        """What `arrays` gave."""
+        made = cls()
+        made._used = len(arrays["name"])  # noqa: SLF001 - its own
+        given = _Columns(**{name: np.asarray(arrays[name]) for name in _Columns.__slots__})
+        size = max(made._used, _LEAST_SLOTS // 2)  # noqa: SLF001
+        made._rebuild(given.taken(slice(None), size))  # noqa: SLF001
+        return made
+
+    def _found(self, object_id: Strings) -> tuple[Ints, NDArray[np.bool_]]:
+        """Codes, and which of them count: those of unknown names are any."""
+        names, table = names_of(object_id), self._table
+        codes = table.codes(names, keys_of(names))
+        return codes, (codes >= 0) & (table.columns.last_us[codes] != _NEVER)
+
+    def _entered(self, names: Names) -> Ints:
+        """Codes of names; those that have none get the next ones, in the order of their first appearance."""
+        keys = keys_of(names)
+        codes = self._table.codes(names, keys)
+        while len(missing := np.flatnonzero(codes < 0)):
+            # Should two names have one key, the second is still missing then, and comes next.
+            _, first = np.unique(keys[missing], return_index=True)
+            rows = missing[np.sort(first)]
+            self._reserve(self._used + len(rows), names.dtype.itemsize)
+            new = self._used + np.arange(len(rows))
+            self._table.columns.name[new] = names[rows]
+            self._table.enter(keys[rows], new)
+            self._used += len(rows)
+            codes[missing] = self._table.codes(names[missing], keys[missing])
+        return codes
+
+    def _reserve(self, size: int, width: int) -> None:
         """Grow by doubling, so that the cost of an object stays constant."""
-        missing = size - len(self._first_us)
-        if missing > 0:
-            more = max(missing, len(self._first_us))
-            self._first_us = np.concatenate([self._first_us, np.full(more, _LATEST, np.int64)])
-            self._last_us = np.concatenate([self._last_us, np.full(more, _EARLIEST, np.int64)])
+        columns = self._table.columns
+        if width > columns.name.dtype.itemsize:
+            wider = replace(columns, name=columns.name.astype(f"S{width}"))
+            self._table = _Table(wider, self._table.slots)
+            columns = wider
+        if size > len(columns.name):
+            self._rebuild(columns.taken(slice(self._used), max(size, 2 * len(columns.name))))
+
+    def _rebuild(self, columns: _Columns) -> None:
+        slots = np.zeros(1 << (2 * len(columns.name) - 1).bit_length(), np.int32)
+        table = _Table(columns, slots)
+        for start in range(0, self._used, _REBUILT_AT_ONCE):
+            rows = np.arange(start, min(start + _REBUILT_AT_ONCE, self._used))
+            table.enter(keys_of(columns.name[rows]), rows)
+        self._table = table

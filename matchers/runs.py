@@ -1,66 +1,187 @@
-"""Stored alerts of one survey, in sorted runs that never change."""
+"""Stored alerts of one survey and night, as sorted runs of 32 bytes an alert that never change.
 
-from dataclasses import dataclass
+The alerts themselves lie elsewhere (see `matchers.nights`), and a run knows each by its row there.
+"""
+
+from dataclasses import dataclass, field, replace
 from typing import Self
 
 import numpy as np
+from numpy.typing import NDArray
 
-from schemas.records import Alerts, Bools, Ints
+from matchers.objects import Keys, mixed
+from matchers.windows import covered
+from schemas.records import Ints
 from schemas.sky import Region
+
+ROW_BITS = 26
+"""A row takes so many bits and the time since the night began the 37 others: 86,400,000,000 microseconds fit."""
+_ROW_MASK = (1 << ROW_BITS) - 1
+_TAG_BITS = np.uint64(32)
+_NOT_TAG = (1 << 32) - 1
+_FOREVER = -(1 << 63)
+
+
+def tagged(key: Keys, row: Ints) -> Keys:
+    """The upper half of each key, with a row below it."""
+    return np.asarray((key >> _TAG_BITS << _TAG_BITS) | row.astype(np.uint64), np.uint64)
+
+
+def id_keys(alert_id: Ints) -> Keys:
+    """A hash of each alert id."""
+    return mixed(alert_id.astype(np.uint64))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Run:
-    """Some alerts of one survey, sorted by pixel, with what finds them by id and by object.
+    """Some alerts of a night.
 
     Attributes
     ----------
-    alerts
-        Sorted by pixel.
-    code
-        Code of each alert's object (see `matchers.objects`).
-    sorted_ids
-        All alert ids, sorted.
-    by_code, sorted_codes
-        Row numbers in the order of their codes, and the codes in that order.
+    pixel
+        Sorted.
+    when_row
+        Of each pixel's alert the time since the night began (us) and, in the lowest `ROW_BITS` bits, its row.
+    id_row, object_row
+        32 bits of the hash of each alert's id (object's name) and 32 bits of its row, sorted. Several ids can have
+        the same bits: whoever finds a row must look there.
+    first_us, last_us
+        Of the earliest and the latest alert, since the night began.
+    first_id, last_id
+        The lowest and the highest id.
+    since_us
+        Alerts before it, since the night began, have expired, and count as not there.
     """
 
-    alerts: Alerts
-    code: Ints
-    sorted_ids: Ints
-    by_code: Ints
-    sorted_codes: Ints
+    pixel: Ints
+    when_row: Ints
+    id_row: NDArray[np.uint64]
+    object_row: NDArray[np.uint64]
+    first_us: int
+    last_us: int
+    first_id: int
+    last_id: int
+    since_us: int = field(default=_FOREVER)
 
     @classmethod
-    def of(cls, alerts: Alerts, code: Ints) -> Self:
-        """Sort alerts into a run. Already sorted stretches make this cheap."""
-        order = np.argsort(alerts.pixel, kind="stable")
-        alerts, code = alerts.take(order), code[order]
-        by_code = np.argsort(code, kind="stable")
-        return cls(alerts, code, np.sort(alerts.alert_id), by_code, code[by_code])
+    def of(cls, pixel: Ints, when_us: Ints, row: Ints, alert_id: Ints, object_key: Keys) -> Self:
+        """Sort columns of shape (n,), n > 0, into a run."""
+        order = np.argsort(pixel, kind="stable")
+        return cls(
+            pixel[order],
+            ((when_us << ROW_BITS) | row)[order],
+            np.sort(tagged(id_keys(alert_id), row)),
+            np.sort(tagged(object_key, row)),
+            int(when_us.min()),
+            int(when_us.max()),
+            int(alert_id.min()),
+            int(alert_id.max()),
+        )
 
     @classmethod
     def merged(cls, older: Self, newer: Self) -> Self:
-        """Two runs as one."""
-        return cls.of(Alerts.concatenate([older.alerts, newer.alerts]), np.concatenate([older.code, newer.code]))
+        """Two runs as one, without what expired."""
+        older, newer = older.without_expired(), newer.without_expired()
+        pixel = np.concatenate([older.pixel, newer.pixel])
+        order = np.argsort(pixel, kind="stable")
+        return cls(
+            pixel[order],
+            np.concatenate([older.when_row, newer.when_row])[order],
+            np.sort(np.concatenate([older.id_row, newer.id_row])),
+            np.sort(np.concatenate([older.object_row, newer.object_row])),
+            min(older.first_us, newer.first_us),
+            max(older.last_us, newer.last_us),
+            min(older.first_id, newer.first_id),
+            max(older.last_id, newer.last_id),
+        )
 
     def __len__(self) -> int:
-        return len(self.alerts)
+        """How many alerts there are, expired ones included."""
+        return len(self.pixel)
 
-    def holds(self, alert_id: Ints) -> Bools:
-        """Which of these ids are stored here, shape (n,)."""
-        place = np.searchsorted(self.sorted_ids, alert_id)
-        return np.asarray(self.sorted_ids[np.minimum(place, len(self) - 1)] == alert_id, np.bool_)
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the four columns."""
+        return self.pixel.nbytes + self.when_row.nbytes + self.id_row.nbytes + self.object_row.nbytes
 
-    def rows_covered_by(self, region: Region) -> Ints:
-        """Rows whose pixels lie in the region's cover, ascending."""
-        first = np.searchsorted(self.alerts.pixel, region.lo)
-        counts = np.searchsorted(self.alerts.pixel, region.hi) - first
+    def live(self) -> int:
+        """How many alerts have not expired."""
+        if self.since_us <= self.first_us:
+            return len(self)
+        return int(np.count_nonzero(self.when_row >> ROW_BITS >= self.since_us))
+
+    def since(self, since_us: int) -> "Run":
+        """The same run, of which nothing before an instant (since the night began) counts any more."""
+        return self if since_us <= max(self.first_us, self.since_us) else replace(self, since_us=since_us)
+
+    def without_expired(self) -> "Run":
+        """The same without the alerts that expired; it may be empty."""
+        if self.since_us <= self.first_us:
+            return self
+        stays = self.when_row >> ROW_BITS >= self.since_us
+        alive = np.zeros(int((self.when_row & _ROW_MASK).max()) + 1, np.bool_)
+        alive[self.when_row[stays] & _ROW_MASK] = True
+        id_row, object_row = (
+            tags[alive[(tags & np.uint64(_NOT_TAG)).astype(np.int64)]] for tags in (self.id_row, self.object_row)
+        )
+        return replace(
+            self,
+            pixel=self.pixel[stays],
+            when_row=self.when_row[stays],
+            id_row=id_row,
+            object_row=object_row,
+            first_us=max(self.first_us, self.since_us),
+            since_us=_FOREVER,
+        )
+
+    def covered(self, region: Region, start_us: int, end_us: int) -> tuple[Ints, Ints]:
+        """Pixels and rows of alerts in a region's cover from one instant to another, both included.
+
+        Instants are counted from the beginning of the night.
+        """
+        start_us = max(start_us, self.since_us)
+        if end_us < self.first_us or start_us > self.last_us:
+            return np.zeros(0, np.int64), np.zeros(0, np.int64)
+        place = self._places(region)
+        when_row = self.when_row[place]
+        if start_us > self.first_us or end_us < self.last_us:
+            when_us = when_row >> ROW_BITS
+            within = np.flatnonzero((start_us <= when_us) & (when_us <= end_us))
+            place, when_row = place[within], when_row[within]
+        return self.pixel[place], when_row & _ROW_MASK
+
+    def _places(self, region: Region) -> Ints:
+        """Where the pixels in the region's cover stand, ascending."""
+        if len(self) < len(region.lo):
+            return np.flatnonzero(covered(region, self.pixel))
+        first = np.searchsorted(self.pixel, region.lo)
+        counts = np.searchsorted(self.pixel, region.hi) - first
         ends = np.cumsum(counts)
         total = int(ends[-1]) if len(ends) else 0
-        return np.repeat(first - (ends - counts), counts) + np.arange(total)
+        return np.asarray(np.repeat(first - (ends - counts), counts) + np.arange(total), np.int64)
 
-    def rows_of(self, code: int) -> Ints:
-        """Rows of one object."""
-        first, end = np.searchsorted(self.sorted_codes, [code, code + 1])
-        return self.by_code[first:end]
+    def candidates_of_id(self, alert_id: Ints) -> tuple[Ints, Ints]:
+        """Pairs of an id's place in the argument and a row that may have this id, shape (m,) each."""
+        near = np.flatnonzero((self.first_id <= alert_id) & (alert_id <= self.last_id))
+        if not len(near):
+            return near, near
+        asked, rows = _tagged_rows(self.id_row, id_keys(alert_id[near]))
+        return near[asked], rows
+
+    def candidates_of_object(self, key: Keys) -> Ints:
+        """Rows that may be of the object with this key, shape (1,)."""
+        return _tagged_rows(self.object_row, key)[1]
+
+
+def _tagged_rows(tags: NDArray[np.uint64], key: Keys) -> tuple[Ints, Ints]:
+    low = key >> _TAG_BITS << _TAG_BITS
+    first = np.searchsorted(tags, low)
+    maybe = np.flatnonzero(tags[np.minimum(first, len(tags) - 1)] >> _TAG_BITS == key >> _TAG_BITS)
+    first = first[maybe]
+    counts = np.searchsorted(tags, low[maybe] | np.uint64(_NOT_TAG), side="right") - first
+    ends = np.cumsum(counts)
+    total = int(ends[-1]) if len(ends) else 0
+    place = np.repeat(first - (ends - counts), counts) + np.arange(total)
+    return np.repeat(maybe, counts), (tags[place] & np.uint64(_NOT_TAG)).astype(np.int64)
+
+

@@ -3,7 +3,7 @@
 import numpy as np
 
 from schemas.records import Alerts, Bools, Ints, Window
-from schemas.sky import Region
+from schemas.sky import Region, inner_of
 
 
 def in_time(window: Window, time_us: Ints) -> Bools:
@@ -16,10 +16,7 @@ def covered(region: Region, pixel: Ints) -> Bools:
 
     The cover holds the region and a little more, so this spares most exact tests and decides nothing alone.
     """
-    if not len(region.lo):
-        return np.zeros(len(pixel), np.bool_)
-    interval = np.searchsorted(region.lo, pixel, side="right") - 1
-    return (interval >= 0) & (pixel < region.hi[interval])
+    return _in_intervals(region.lo, region.hi, pixel)
 
 
 def rows_inside(window: Window, alerts: Alerts) -> Ints:
@@ -30,3 +27,18 @@ def rows_inside(window: Window, alerts: Alerts) -> Ints:
     if len(rows):
         rows = rows[window.region.contains(alerts.ra_deg[rows], alerts.dec_deg[rows], alerts.pixel[rows])]
     return rows
+
+
+def inside_for_sure(region: Region, pixel: Ints) -> Bools:
+    """Which pixels in the region's cover lie inside without asking the region. Shape (n,)."""
+    lo, hi = inner_of(region)
+    if lo is region.lo and hi is region.hi:
+        return np.ones(len(pixel), np.bool_)
+    return _in_intervals(lo, hi, pixel)
+
+
+def _in_intervals(lo: Ints, hi: Ints, pixel: Ints) -> Bools:
+    if not len(lo):
+        return np.zeros(len(pixel), np.bool_)
+    interval = np.searchsorted(lo, pixel, side="right") - 1
+    return (interval >= 0) & (pixel < hi[interval])

@@ -128,8 +128,9 @@ def test_alerts_lie_in_few_runs(sizes):
     for size in sizes:
         index.add(alerts_of([row(number + k, f"o{k}", k) for k in range(size)]))
         number += size
-    runs = index._surveys["ztf"].runs
-    assert all(len(older) > 2 * len(newer) for older, newer in pairwise(runs))
+    (night,) = index._surveys["ztf"].nights
+    for parts in (night.runs, night.chunks):
+        assert all(len(older) > 2 * len(newer) for older, newer in pairwise(parts))
     assert len(index) == number
 
 

@@ -1,6 +1,10 @@
 import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from matchers.objects import FirstDetections
+from matchers import objects as module
+from matchers.objects import Objects, ObjectState, keys_of, names_of
 from tests.matchers.made import T0, alerts_of
 
 
@@ -14,33 +18,80 @@ def seen(*rows: tuple[str, int, int]):
 
 
 def test_the_earliest_of_all_packets_and_times_counts():
-    objects = FirstDetections()
+    objects = Objects()
     codes, moved = objects.observe(seen(("b", 50, 50), ("a", 30, 20), ("b", 40, 45)))
     assert codes.tolist() == [0, 1, 0]
     assert moved == ()
-    assert (objects.first_us(codes) - T0).tolist() == [40, 20, 40]
+    assert (objects.first_us_of(codes) - T0).tolist() == [40, 20, 40]
 
 
 def test_only_objects_known_before_move_and_only_to_an_earlier_time():
-    objects = FirstDetections()
+    objects = Objects()
     objects.observe(seen(("a", 30, 20), ("b", 30, 20)))
     _, moved = objects.observe(seen(("b", 60, 60), ("a", 60, 19), ("c", 9, 9), ("a", 61, 18)))
     assert moved == ("a",)
     assert len(objects) == 3
-    assert objects.code_of("z") is None
+    assert objects.state("z") is None
 
 
-def test_objects_last_detected_long_ago_are_forgotten_and_others_get_new_codes():
-    objects = FirstDetections()
-    objects.observe(seen(("a", 10, 1), ("b", 90, 2), ("c", 10, 3), ("d", 80, 4), ("a", 9, 1)))
-    assert objects.expire(T0 + 5) is None
-    recoded = objects.expire(T0 + 80)
-    assert recoded is not None
-    assert recoded.tolist() == [-1, 0, -1, 1]
-    assert objects.code_of("a") is None
-    d = objects.code_of("d")
-    assert (objects.first_us(np.array([d])) - T0).tolist() == [4]
-    codes, moved = objects.observe(seen(("a", 95, 95), ("d", 96, 3)))
-    assert codes.tolist() == [2, 1]
-    assert moved == ("d",)
-    assert (objects.first_us(codes) - T0).tolist() == [95, 3]
+def test_non_detections_are_kept_of_known_objects():
+    objects = Objects()
+    objects.observe(seen(("a", 30, 20)))
+    objects.miss(np.array(["a", "z", "a"]), np.array([T0 + 5, T0, T0 + 3]))
+    objects.count_stored(np.array([0]))
+    assert objects.state("a") == ObjectState(T0 + 20, T0 + 30, T0 + 5, 1)
+    assert objects.state("z") is None
+
+
+NAMES = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=20) | st.sampled_from(["a", "b", "ab"])
+STEPS = st.lists(
+    st.tuples(st.lists(st.tuples(NAMES, st.integers(0, 20), st.integers(0, 20)), max_size=8), st.integers(0, 20)),
+    max_size=8,
+)
+
+
+@pytest.mark.parametrize("collide", [False, True])
+def test_objects_are_as_a_dictionary_would_have_them(collide):
+    """Also if all names have the same key."""
+
+    @settings(max_examples=60)
+    @given(STEPS)
+    def check(steps):
+        objects, known = Objects(), {}
+        for rows, before in steps:
+            codes, moved = objects.observe(seen(*rows))
+            objects.count_stored(codes)
+            told = {}
+            for name, t, first in rows:
+                old = known.get(name) if name not in told else told[name]
+                told.setdefault(name, known.get(name))
+                a, b, n = known.get(name, (99, -1, 0))
+                known[name] = (min(a, t, first), max(b, t), n + 1)
+            assert moved == tuple(sorted(name for name, old in told.items() if old and known[name][0] < old[0]))
+            objects.expire(T0 + before)
+            known = {name: state for name, state in known.items() if state[1] >= before}
+            assert len(objects) == len(known)
+            objects = Objects.of_arrays(objects.arrays()) if before % 3 == 0 else objects
+            for name in {*known, *told, "?"}:
+                state = objects.state(name)
+                expected = known.get(name)
+                assert (state is None) == (expected is None)
+                if state and expected:
+                    told_of = state.first_detection_us - T0, state.last_detection_us - T0, state.detections
+                    assert told_of == expected
+
+    with pytest.MonkeyPatch.context() as patch:
+        if collide:
+            patch.setattr(module, "keys_of", lambda names: np.full(len(names), 7, np.uint64))
+        check()
+
+
+def test_many_objects_take_few_bytes_each_and_their_keys_differ():
+    objects, n = Objects(), 20_000
+    names = np.char.add("ZTF20", np.arange(n).astype(np.str_))
+    for part in np.array_split(names, 7):
+        objects.observe(alerts_of([{"id": 1, "obj": name, "t": T0, "ra": 1, "dec": 2} for name in part.tolist()]))
+    assert len(objects) == n
+    assert objects.nbytes < 120 * n
+    assert len(np.unique(keys_of(names_of(names)) >> np.uint64(16))) == n
+    assert keys_of(names_of(np.array(["abc", "a" * 30])))[0] == keys_of(names_of(np.array(["abc"])))[0]

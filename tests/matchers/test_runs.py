@@ -2,33 +2,79 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from matchers.objects import keys_of, names_of
 from matchers.runs import Run
+from schemas.records import Ints
 from schemas.sky import Cells
-from tests.matchers.made import T0, alerts_of
+
+ALERTS = st.lists(st.tuples(st.integers(0, 60), st.integers(0, 9)), min_size=1, max_size=30)
 
 
-def run_of(pixels: list[int]) -> Run:
-    alerts = alerts_of(
-        [
-            {"id": 100 + row, "obj": f"o{row % 3}", "t": T0, "ra": 1, "dec": 2} | {"pixel": p}
-            for row, p in enumerate(pixels)
-        ]
-    )
-    return Run.of(alerts, np.arange(len(pixels)) % 3)
+def key_of(name: str):
+    return keys_of(names_of(np.array([name])))
 
 
-PIXELS = st.lists(st.integers(0, 60), min_size=1, max_size=30)
+def run_of(alerts: list[tuple[int, int]], first_row: int) -> Run:
+    """Pixels and times; ids are 100 + row, objects are o0, o1, o2 by row."""
+    pixel, when_us = np.array(alerts, np.int64).T
+    row = first_row + np.arange(len(alerts))
+    return Run.of(pixel, when_us, row, 100 + row, keys_of(names_of(np.char.add("o", (row % 3).astype(np.str_)))))
 
 
-@given(PIXELS, PIXELS, st.lists(st.integers(0, 70), max_size=12, unique=True))
-def test_rows_are_found_by_region_id_and_object(older, newer, borders):
+def region_of(borders: list[int]) -> Cells:
     borders = sorted(borders)[: len(borders) // 2 * 2]
-    region = Cells(np.array(borders[::2], np.int64), np.array(borders[1::2], np.int64))
-    run = Run.merged(run_of(older), run_of(newer))
-    assert len(run) == len(older) + len(newer)
-    wanted = sorted(p for p in older + newer if any(lo <= p < hi for lo, hi in zip(region.lo, region.hi, strict=True)))
-    assert run.alerts.pixel[run.rows_covered_by(region)].tolist() == wanted
-    ids = run.alerts.alert_id
-    assert run.holds(np.array([99, *ids, 1000])).tolist() == [False, *[True] * len(ids), False]
-    for code in range(4):
-        assert set(run.rows_of(code).tolist()) == set(np.flatnonzero(run.code == code).tolist())
+    return Cells(np.array(borders[::2], np.int64), np.array(borders[1::2], np.int64))
+
+
+def as_lists(*columns: Ints) -> list[list[int]]:
+    return [column.tolist() for column in columns]
+
+
+@given(
+    ALERTS, ALERTS, st.lists(st.integers(0, 70), max_size=12, unique=True), st.integers(-1, 10), st.integers(-1, 10),
+    st.integers(-1, 10), st.booleans(),
+)  # fmt: skip
+def test_rows_are_found_by_region_time_id_and_object(older, newer, borders, start, end, since, merged_last):
+    region = region_of(borders)
+    runs = [run_of(older, 0), run_of(newer, len(older))]
+    if merged_last:
+        runs = [Run.merged(*(run.since(since) for run in runs))] if since <= 9 else [Run.merged(*runs).since(since)]
+    else:
+        runs = [Run.merged(*runs).since(since).since(0)]
+    (run,) = runs
+    everything = list(enumerate(older + newer))
+    live = [row for row, (_, when) in everything if when >= since]
+    assert run.live() == len(live)
+    clean = run.without_expired()
+    assert len(clean) == len(live)
+    for asked in (run, clean) if len(clean) else (run,):
+        pixel, rows = asked.covered(region, start, end)
+        wanted = [
+            (p, row)
+            for row, (p, when) in everything
+            if row in live and start <= when <= end and any(a <= p < b for a, b in zip(region.lo, region.hi, strict=True))
+        ]
+        assert sorted(zip(*as_lists(pixel, rows), strict=True)) == sorted(wanted)
+    for row, _ in everything:
+        for alert_id in (100 + row, 99):
+            found = clean.candidates_of_id(np.array([alert_id]))[1].tolist() if len(clean) else []
+            assert found == ([row] if alert_id != 99 and row in live else [])
+    for number in range(4):
+        rows = clean.candidates_of_object(key_of(f"o{number}")) if len(clean) else np.zeros(0, np.int64)
+        assert sorted(rows.tolist()) == [row for row in live if row % 3 == number]
+
+
+def test_many_ids_are_asked_at_once():
+    run = run_of([(5, 1), (3, 2), (9, 3)], 10)
+    asked, rows = run.candidates_of_id(np.array([112, 5, 110, 10**12, 111]))
+    assert dict(zip(*as_lists(asked, rows), strict=True)) == {0: 12, 2: 10, 4: 11}
+
+
+def test_a_run_takes_32_bytes_an_alert():
+    assert run_of([(5, 1)] * 100, 0).nbytes == 3200
+
+
+def test_nothing_expires_of_a_later_run():
+    run = run_of([(5, 7)], 0)
+    assert run.since(7) is run
+    assert run.since(8).live() == 0

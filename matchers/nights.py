@@ -1,0 +1,239 @@
+"""A night of one survey's stored alerts: narrow sorted runs that find rows, and the wide rows themselves.
+
+A night is never changed, only replaced, so whoever holds one sees it whole. It may lie in memory or in mapped files.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import reduce
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from matchers.objects import Keys, keys_of, names_of
+from matchers.runs import ROW_BITS, Run, id_keys, tagged
+from matchers.windows import inside_for_sure
+from schemas.records import COLUMNS, Alerts, Bools, Ints, Window
+from schemas.times import US_PER_DAY
+
+_NOON_US = US_PER_DAY * 3 // 4
+"""18 h UTC is noon at 90 degrees west, between Palomar and Cerro Pachon: no night is cut in two."""
+MOST_ROWS = 1 << ROW_BITS
+_MOST_MERGED = 1 << 20
+"""Runs are merged up to so many alerts (a tenth of a second), larger ones only when the night is sealed..."""
+_MOST_CHUNKED = 1 << 16
+"""...and wide rows are moved together up to so many."""
+_RUN_COLUMNS = ("pixel", "when_row", "id_row", "object_row")
+_RUN_BOUNDS = ("first_us", "last_us", "first_id", "last_id")
+
+
+def night_of(time_us: Ints) -> Ints:
+    """Number of the night of each instant, from noon to noon (18 h UTC). Shape (n,)."""
+    return np.asarray((time_us - _NOON_US) // US_PER_DAY, np.int64)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Night:
+    """Stored alerts of one survey and night.
+
+    Attributes
+    ----------
+    survey
+        Its name.
+    start_us
+        When the night begins, which is noon.
+    runs
+        What finds rows; disjoint, and together all rows that have not expired.
+    chunks, ends
+        The wide rows in parts, and one past the last row of each.
+    is_sealed
+        Whether it is one run and one chunk in the order of the pixels, as `sealed` makes it.
+    """
+
+    survey: str
+    start_us: int
+    runs: tuple[Run, ...]
+    chunks: tuple[Alerts, ...]
+    ends: Ints
+    is_sealed: bool = False
+
+    @classmethod
+    def empty(cls, survey: str, number: int) -> Self:
+        """The night of this number (see `night_of`)."""
+        return cls(survey, number * US_PER_DAY + _NOON_US, (), (), np.zeros(0, np.int64))
+
+    @property
+    def end_us(self) -> int:
+        """When the next night begins."""
+        return self.start_us + US_PER_DAY
+
+    @property
+    def rows(self) -> int:
+        """How many rows there are, expired ones included."""
+        return int(self.ends[-1]) if len(self.ends) else 0
+
+    def __len__(self) -> int:
+        return sum(run.live() for run in self.runs)
+
+    @property
+    def nbytes(self) -> tuple[int, int]:
+        """Bytes of the runs and of the wide rows."""
+        wide = sum(column.nbytes for chunk in self.chunks for column in chunk.columns().values())
+        return sum(run.nbytes for run in self.runs), wide
+
+    def with_alerts(self, alerts: Alerts, object_key: Keys) -> Self:
+        """With more alerts of this night, not stored before, as a new run. At most `MOST_ROWS` fit."""
+        row = self.rows + np.arange(len(alerts))
+        new = Run.of(alerts.pixel, alerts.time_us - self.start_us, row, alerts.alert_id, object_key)
+        runs, chunks = (*self.runs, new), (*self.chunks, alerts)
+        while len(runs) > 1 and _merge(len(runs[-2]), len(runs[-1]), _MOST_MERGED):
+            runs = (*runs[:-2], Run.merged(runs[-2], runs[-1]))
+        while len(chunks) > 1 and _merge(len(chunks[-2]), len(chunks[-1]), _MOST_CHUNKED):
+            chunks = (*chunks[:-2], Alerts.concatenate(chunks[-2:]))
+        ends = np.cumsum([len(chunk) for chunk in chunks])
+        return replace(self, runs=runs, chunks=chunks, ends=ends, is_sealed=False)
+
+    def since(self, before_us: int) -> Self:
+        """Without the alerts before an instant."""
+        if before_us <= self.start_us:
+            return self
+        since_us = before_us - self.start_us
+        return replace(self, runs=tuple(run.since(since_us) for run in self.runs if run.last_us >= since_us))
+
+    def sealed(self) -> Self:
+        """The same night as one run and one chunk, its rows in the order of their pixels, without what expired."""
+        runs = [run for run in (run.without_expired() for run in self.runs) if len(run)]
+        if not runs:
+            return replace(self, runs=(), chunks=(), ends=np.zeros(0, np.int64))
+        run = reduce(Run.merged, sorted(runs, key=len))
+        row = run.when_row & (MOST_ROWS - 1)
+        alerts = self.take(row)
+        new_row = np.arange(len(row))
+        run = replace(
+            run,
+            when_row=(run.when_row >> ROW_BITS << ROW_BITS) | new_row,
+            id_row=np.sort(tagged(id_keys(alerts.alert_id), new_row)),
+            object_row=np.sort(tagged(keys_of(names_of(alerts.object_id)), new_row)),
+        )
+        return replace(self, runs=(run,), chunks=(alerts,), ends=np.array([len(alerts)]), is_sealed=True)
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """A sealed night as columns to be written, one a file; `of_arrays` makes the night of them again.
+
+        Raises
+        ------
+        ValueError
+            If the night is not sealed, or something of it expired since.
+        """
+        if not self.is_sealed or len(self) < self.rows:
+            raise ValueError(f"a night of {self.survey} that is not sealed was to be written")
+        (run,), (chunk,) = self.runs, self.chunks
+        bounds = np.array([self.start_us, *(getattr(run, name) for name in _RUN_BOUNDS)], np.int64)
+        return {"bounds": bounds} | {name: getattr(run, name) for name in _RUN_COLUMNS} | chunk.columns()
+
+    @classmethod
+    def of_arrays(cls, survey: str, arrays: Mapping[str, NDArray[Any]]) -> Self:
+        """The night whose `arrays` these are; mapped files stay mapped.
+
+        Raises
+        ------
+        ValueError
+            If columns are missing or differ in length.
+        """
+        names = (*(name for name in _RUN_COLUMNS if name != "pixel"), *COLUMNS)
+        missing = [name for name in ("bounds", *names) if name not in arrays]
+        if missing:
+            raise ValueError(f"a night of {survey} lacks the columns {', '.join(missing)}")
+        # A view of a mapped file, as numpy's class of mapped arrays is slow.
+        plain = {name: np.asarray(arrays[name]) for name in ("bounds", *names)}
+        if len({len(plain[name]) for name in names}) > 1:
+            raise ValueError(f"the columns of a night of {survey} differ in length")
+        start_us, *bounds = plain["bounds"].tolist()
+        run = Run(plain["pixel"], *(plain[name] for name in _RUN_COLUMNS[1:]), *bounds)
+        alerts = Alerts(survey, **{name: plain[name] for name in COLUMNS})
+        return cls(survey, start_us, (run,), (alerts,), np.array([len(alerts)]), is_sealed=True)
+
+    def holds(self, alert_id: Ints) -> Bools:
+        """Which of these ids are stored here and have not expired, shape (n,)."""
+        held = np.zeros(len(alert_id), np.bool_)
+        for run in self.runs:
+            asked, rows = run.candidates_of_id(alert_id)
+            if len(asked):
+                held[asked[self._is_it(run, rows, alert_id[asked])]] = True
+        return held
+
+    def rows_of_id(self, alert_id: int) -> Ints:
+        """The row of an alert, shape (1,) or (0,)."""
+        asked = np.array([alert_id], np.int64)
+        found = ((run, run.candidates_of_id(asked)[1]) for run in self.runs)
+        return _joined([rows[self._is_it(run, rows, asked)] for run, rows in found])
+
+    def rows_of_object(self, object_id: str, key: Keys) -> Ints:
+        """Rows of an object, with its key, shape (n,)."""
+        found = ((run, run.candidates_of_object(key)) for run in self.runs)
+        live = _joined([rows[self._live(run, rows)] for run, rows in found])
+        return live[self.column("object_id", live) == object_id] if len(live) else live
+
+    def rows_inside(self, window: Window) -> Ints:
+        """Rows of alerts inside a window, exactly, in any order, shape (n,)."""
+        start_us, end_us = window.start_us - self.start_us, window.end_us - self.start_us
+        found = [run.covered(window.region, start_us, end_us) for run in self.runs]
+        pixel, rows = _joined([pixel for pixel, _ in found]), _joined([rows for _, rows in found])
+        unsure = np.flatnonzero(~inside_for_sure(window.region, pixel))
+        if len(unsure):
+            where = rows[unsure]
+            inside = np.ones(len(rows), np.bool_)
+            inside[unsure] = window.region.contains(
+                self.column("ra_deg", where), self.column("dec_deg", where), pixel[unsure]
+            )
+            rows = rows[inside]
+        return rows
+
+    def column(self, name: str, rows: Ints) -> NDArray[Any]:
+        """Values of one column in these rows, shape (n,)."""
+        if len(self.chunks) == 1:
+            return np.asarray(getattr(self.chunks[0], name)[rows])
+        order = np.argsort(rows, kind="stable")
+        values = np.concatenate([getattr(chunk, name)[part] for chunk, part in self._by_chunk(rows[order])])
+        unsorted = np.empty_like(values)
+        unsorted[order] = values
+        return unsorted
+
+    def take(self, rows: Ints) -> Alerts:
+        """The alerts in these rows, as given; at least one."""
+        if len(self.chunks) == 1:
+            return self.chunks[0].take(rows)
+        order = np.argsort(rows, kind="stable")
+        alerts = Alerts.concatenate([chunk.take(part) for chunk, part in self._by_chunk(rows[order])])
+        back = np.empty_like(order)
+        back[order] = np.arange(len(order))
+        return alerts.take(back)
+
+    def _by_chunk(self, ascending: Ints) -> list[tuple[Alerts, Ints]]:
+        """Of each chunk that has any of these rows, their places in it."""
+        borders = np.searchsorted(ascending, [0, *self.ends])
+        return [
+            (self.chunks[part], ascending[borders[part] : borders[part + 1]] - (self.ends[part - 1] if part else 0))
+            for part in np.flatnonzero(np.diff(borders)).tolist()
+        ]
+
+    def _live(self, run: Run, rows: Ints) -> Bools:
+        if run.since_us <= run.first_us or not len(rows):
+            return np.ones(len(rows), np.bool_)
+        return np.asarray(self.column("time_us", rows) - self.start_us >= run.since_us, np.bool_)
+
+    def _is_it(self, run: Run, rows: Ints, alert_id: Ints) -> Bools:
+        """Whether these rows of a run have these ids and have not expired."""
+        if not len(rows):
+            return np.zeros(0, np.bool_)
+        return self._live(run, rows) & (self.column("alert_id", rows) == alert_id)
+
+
+def _merge(older: int, newer: int, most: int) -> bool:
+    """Whether to merge two neighbours: each but the large ones is to be more than twice as large as the next."""
+    return older <= 2 * newer and older + newer <= most
+
+
+def _joined(parts: Sequence[Ints]) -> Ints:
+    return np.concatenate(parts) if parts else np.zeros(0, np.int64)
