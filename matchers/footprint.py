@@ -60,18 +60,17 @@ class Footprint:
         partial_or_end = np.append(partial, False)
 
         def place(fine: Ints) -> Ints:
-            """Where fine cells of the whole sky stand among those of the blocks: there, or where the next block begins."""
+            """Where fine cells stand among those of all blocks; those in no block, where the next block begins."""
             coarse = fine >> (2 * depth)
             within = np.where(partial_or_end[coarse], fine & ((1 << (2 * depth)) - 1), 0)
             return np.asarray((number[coarse] << (2 * depth)) + within, np.int64)
 
         shift, size = COARSE_SHIFT - 2 * depth, int(number[-1]) << (2 * depth)
-        some, all_of = (
-            _painted(*map(place, ends), size)
-            for ends in (_touching(lo, hi, shift), _within(inner_lo, inner_hi, shift))
-        )
+        some_start, some_end = map(place, _touching(lo, hi, shift))
+        all_start, all_end = map(place, _within(inner_lo, inner_hi, shift))
+        some, all_of = _painted(some_start, some_end, size), _painted(all_start, all_end, size)
         grades = (some.astype(np.uint8) + (some & all_of)).reshape(-1, 4)
-        packed = grades[:, 0] | grades[:, 1] << 2 | grades[:, 2] << 4 | grades[:, 3] << 6
+        packed = np.asarray(grades[:, 0] | grades[:, 1] << 2 | grades[:, 2] << 4 | grades[:, 3] << 6, np.uint8)
         cells = np.flatnonzero(touched)
         return cls(cells, np.where(partial[cells], number[cells], -1), depth, packed)
 

@@ -64,7 +64,8 @@ class _Columns:
 
     @classmethod
     def empty(cls, slots: int) -> "_Columns":
-        return cls(*(np.zeros(slots, np.int64) for _ in range(6)), np.zeros((5, slots)))
+        start_us, end_us, shift, mask, pool_start, pool_size = np.zeros((6, slots), np.int64)
+        return cls(start_us, end_us, shift, mask, pool_start, pool_size, np.zeros((5, slots)))
 
     def grown(self, slots: int) -> "_Columns":
         """A copy with at least so many slots."""
@@ -160,7 +161,7 @@ class WindowGrid:
         return slot[within], row[within]
 
     def _decide(self, alerts: Alerts, slot: Ints, row: Ints) -> Bools:
-        """Whether each alert lies in the region of its window: by the chord where that is certain, else by the region."""
+        """Whether each alert lies in the region of its window: by the chord where that is certain, else exactly."""
         x, y, z, within, beyond = self._columns.cap[:, slot]
         ra, dec = np.radians(alerts.ra_deg[row]), np.radians(alerts.dec_deg[row])
         across = np.cos(dec)

@@ -185,9 +185,7 @@ class AlertIndex:
         before = len(self)
         for survey in self._surveys.values():
             survey.objects.expire(before_us)
-            survey.nights = tuple(
-                night for night in (night.since(before_us) for night in survey.nights) if night.runs
-            )
+            survey.nights = tuple(night for night in (night.since(before_us) for night in survey.nights) if night.runs)
         return before - len(self)
 
     def seal(self, before_us: int) -> list[Night]:
@@ -220,7 +218,9 @@ class AlertIndex:
         if instead is not None:
             survey.nights = tuple(night if known is instead else known for known in survey.nights)
             return
-        if any(known.start_us == night.start_us and known.holds(night.chunks[0].alert_id).any() for known in survey.nights):
+        if any(
+            known.start_us == night.start_us and known.holds(night.chunks[0].alert_id).any() for known in survey.nights
+        ):
             raise ValueError(f"alerts of {night.survey} are stored already in the night to be taken in")
         survey.nights = tuple(sorted((*survey.nights, night), key=lambda known: known.start_us))
 

@@ -150,7 +150,8 @@ class Night:
         if len({len(plain[name]) for name in names}) > 1:
             raise ValueError(f"the columns of a night of {survey} differ in length")
         start_us, *bounds = plain["bounds"].tolist()
-        run = Run(plain["pixel"], *(plain[name] for name in _RUN_COLUMNS[1:]), *bounds)
+        columns = {name: plain[name] for name in _RUN_COLUMNS} | dict(zip(_RUN_BOUNDS, bounds, strict=True))
+        run = Run(**columns)
         alerts = Alerts(survey, **{name: plain[name] for name in COLUMNS})
         return cls(survey, start_us, (run,), (alerts,), np.array([len(alerts)]), is_sealed=True)
 
@@ -227,7 +228,7 @@ class Night:
         """Whether these rows of a run have these ids and have not expired."""
         if not len(rows):
             return np.zeros(0, np.bool_)
-        return self._live(run, rows) & (self.column("alert_id", rows) == alert_id)
+        return np.asarray(self._live(run, rows) & (self.column("alert_id", rows) == alert_id), np.bool_)
 
 
 def _merge(older: int, newer: int, most: int) -> bool:

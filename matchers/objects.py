@@ -1,4 +1,4 @@
-"""What is known of each object of a survey, whether or not its alerts are stored, in columns and without Python objects.
+"""What is known of each object of a survey, whether or not its alerts are stored: columns, no Python objects.
 
 An object is found by its name in a hash table with linear probing (Knuth, The Art of Computer Programming 3, 6.4,
 algorithm L), a whole batch at a time; it takes about 60 bytes.
@@ -54,7 +54,9 @@ def keys_of(names: Names) -> Keys:
     """A 64-bit hash of each name, the same whatever the width of the column. Shape (n,)."""
     words = -(-names.dtype.itemsize // 8)
     packed = np.ascontiguousarray(names.astype(f"S{8 * words}", copy=False)).view(np.uint64).reshape(len(names), words)
-    return mixed((packed * mixed(np.arange(1, words + 1, dtype=np.uint64) << np.uint64(32))).sum(axis=1, dtype=np.uint64))
+    return mixed(
+        (packed * mixed(np.arange(1, words + 1, dtype=np.uint64) << np.uint64(32))).sum(axis=1, dtype=np.uint64)
+    )
 
 
 def mixed(number: Keys) -> Keys:
@@ -145,7 +147,7 @@ class Objects:
     def nbytes(self) -> int:
         """Bytes of memory that it takes."""
         columns = self._table.columns
-        return self._table.slots.nbytes + sum(getattr(columns, name).nbytes for name in columns.__slots__)
+        return int(self._table.slots.nbytes + sum(getattr(columns, name).nbytes for name in columns.__slots__))
 
     def observe(self, alerts: Alerts) -> tuple[Ints, tuple[str, ...]]:
         """Learn of detections.
@@ -228,10 +230,10 @@ class Objects:
     def of_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> "Objects":
         """What `arrays` gave."""
         made = cls()
-        made._used = len(arrays["name"])  # noqa: SLF001 - its own
+        made._used = len(arrays["name"])
         given = _Columns(**{name: np.asarray(arrays[name]) for name in _Columns.__slots__})
-        size = max(made._used, _LEAST_SLOTS // 2)  # noqa: SLF001
-        made._rebuild(given.taken(slice(None), size))  # noqa: SLF001
+        size = max(made._used, _LEAST_SLOTS // 2)
+        made._rebuild(given.taken(slice(None), size))
         return made
 
     def _found(self, object_id: Strings) -> tuple[Ints, NDArray[np.bool_]]:

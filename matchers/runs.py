@@ -110,11 +110,11 @@ class Run:
             return len(self)
         return int(np.count_nonzero(self.when_row >> ROW_BITS >= self.since_us))
 
-    def since(self, since_us: int) -> "Run":
+    def since(self, since_us: int) -> Self:
         """The same run, of which nothing before an instant (since the night began) counts any more."""
         return self if since_us <= max(self.first_us, self.since_us) else replace(self, since_us=since_us)
 
-    def without_expired(self) -> "Run":
+    def without_expired(self) -> Self:
         """The same without the alerts that expired; it may be empty."""
         if self.since_us <= self.first_us:
             return self
@@ -183,5 +183,3 @@ def _tagged_rows(tags: NDArray[np.uint64], key: Keys) -> tuple[Ints, Ints]:
     total = int(ends[-1]) if len(ends) else 0
     place = np.repeat(first - (ends - counts), counts) + np.arange(total)
     return np.repeat(maybe, counts), (tags[place] & np.uint64(_NOT_TAG)).astype(np.int64)
-
-

@@ -144,7 +144,9 @@ class _Snapshot:
     ranked: list[tuple[str, str, int]] = field(default_factory=list)
     rank: Ints = field(default_factory=lambda: np.empty(0, np.int64))
 
-    def replaced(self, gone: Iterable[str], trigger: Trigger | None = None, windows: Mapping[str, Window] = _NOTHING) -> "_Snapshot":
+    def replaced(
+        self, gone: Iterable[str], trigger: Trigger | None = None, windows: Mapping[str, Window] = _NOTHING
+    ) -> "_Snapshot":
         """Without some triggers, and then with another."""
         entries = dict(self.entries)
         dropped = [entries.pop(trigger_id) for trigger_id in gone if trigger_id in entries]

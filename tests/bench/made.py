@@ -16,7 +16,9 @@ _AWKWARD = np.array([(0.0, 89.9999), (123.0, -89.9999), (0.0, 0.0), (359.9999999
 
 
 def alerts(n: int, *, days: float = 30, seed: int = 1, first_id: int = 0) -> Alerts:
-    """In the order of time: 70 % in visits of 1,000 within 1.75 deg, the others all over the sky, 0.1 % at awkward places.
+    """In the order of time: 70 % in visits of 1,000 within 1.75 deg, the others all over the sky.
+
+    One in 1,000 is at an awkward place.
 
     Every third alert is of an object that was seen before.
     """
@@ -84,7 +86,7 @@ def gw_map(seed: int, rows: int = 20_000) -> SkyMap:
 
 
 def windows(number: int, *, maps: int = 20, seed: int = 2, days: float = 30) -> list[tuple[Trigger, Window]]:
-    """So many triggers with a window each, in the order of their times: circles of 0.05 to 15 deg, and GW maps at 90 %."""
+    """So many triggers with a window each, by their times: circles of 0.05 to 15 deg, and GW maps at 90 %."""
     rng = np.random.default_rng(seed)
     times = T0 + np.sort(rng.random(number) * days * US_PER_DAY).astype(np.int64)
     ra, dec = _everywhere(rng, number)
@@ -111,8 +113,16 @@ def circles(of: Sequence[tuple[Trigger, Window]]) -> list[tuple[Window, Circle]]
 def trigger(trigger_id: str, time_us: int) -> Trigger:
     """A trigger that nothing but its window matters of."""
     notice = Notice(
-        Message(b"", "made"), "MADE", trigger_id, trigger_id, Messenger.GAMMA_RAY, "Made", "", Role.OBSERVATION, Kind.INITIAL
-    )  # fmt: skip
+        message=Message(b"", "made"),
+        notice_type="MADE",
+        ivorn=trigger_id,
+        trigger_id=trigger_id,
+        messenger=Messenger.GAMMA_RAY,
+        mission="Made",
+        instrument="",
+        role=Role.OBSERVATION,
+        kind=Kind.INITIAL,
+    )
     return Trigger(trigger_id, Messenger.GAMMA_RAY, "Made", "", time_us, None, 1, notice)
 
 

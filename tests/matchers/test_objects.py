@@ -63,7 +63,6 @@ def test_objects_are_as_a_dictionary_would_have_them(collide):
             objects.count_stored(codes)
             told = {}
             for name, t, first in rows:
-                old = known.get(name) if name not in told else told[name]
                 told.setdefault(name, known.get(name))
                 a, b, n = known.get(name, (99, -1, 0))
                 known[name] = (min(a, t, first), max(b, t), n + 1)

@@ -52,7 +52,9 @@ def test_rows_are_found_by_region_time_id_and_object(older, newer, borders, star
         wanted = [
             (p, row)
             for row, (p, when) in everything
-            if row in live and start <= when <= end and any(a <= p < b for a, b in zip(region.lo, region.hi, strict=True))
+            if row in live
+            and start <= when <= end
+            and any(a <= p < b for a, b in zip(region.lo, region.hi, strict=True))
         ]
         assert sorted(zip(*as_lists(pixel, rows), strict=True)) == sorted(wanted)
     for row, _ in everything:
