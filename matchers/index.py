@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from matchers.nights import MOST_ROWS, Night, night_of
 from matchers.objects import Keys, Objects, ObjectState, keys_of, names_of
+from matchers.runs import id_keys
 from schemas.records import Alerts, Ints, Strings, Window
 
 ObjectKey = tuple[str, str]
@@ -67,7 +68,7 @@ class Snapshot:
         state = objects.state(object_id)
         if state is None:
             return None
-        key = keys_of(names_of(np.array([object_id])))
+        key = int(keys_of(names_of(np.array([object_id])))[0])
         asked = (
             night
             for night in nights
@@ -78,7 +79,8 @@ class Snapshot:
     def of_id(self, survey: str, alert_id: int) -> Alerts | None:
         """As `AlertIndex.of_id`."""
         objects, nights = self._surveys.get(survey, _NOTHING)
-        return _gathered(objects, [(night, night.rows_of_id(alert_id)) for night in nights])
+        asked = np.array([alert_id], np.int64)
+        return _gathered(objects, [(night, night.rows_of_ids(asked, id_keys(asked))[1]) for night in nights])
 
 
 @dataclass(slots=True, eq=False)
@@ -86,6 +88,17 @@ class _Survey:
     objects: Objects = field(default_factory=Objects)
     nights: tuple[Night, ...] = ()
     """Sorted by the time when they begin; of a night with very many alerts there are several."""
+
+    def not_stored(self, alert_id: Ints) -> Ints:
+        """Rows of ids that are not stored, the first of each, shape (n,)."""
+        ids, rows = np.unique(alert_id, return_index=True)
+        key = id_keys(ids)
+        order = np.argsort(key)
+        ids, rows, key = ids[order], rows[order], key[order]
+        new = np.ones(len(ids), np.bool_)
+        for night in self.nights:
+            new[night.rows_of_ids(ids, key)[0]] = False
+        return np.asarray(rows[new], np.int64)
 
     def store(self, alerts: Alerts) -> None:
         """Alerts that are not stored yet, each in its night."""
@@ -138,10 +151,7 @@ class AlertIndex:
         """Store alerts; of several with the same id the first stays. All tell of their objects' earliest detections."""
         survey = self._surveys.setdefault(alerts.survey, _Survey())
         code, moved = survey.objects.observe(alerts)
-        _, first_rows = np.unique(alerts.alert_id, return_index=True)
-        rows = np.sort(first_rows)
-        for night in survey.nights:
-            rows = rows[~night.holds(alerts.alert_id[rows])]
+        rows = np.sort(survey.not_stored(alerts.alert_id))
         new = alerts.take(rows).with_first_detection(survey.objects.first_us_of(code[rows]))
         survey.objects.count_stored(code[rows])
         survey.store(new)
@@ -218,9 +228,9 @@ class AlertIndex:
         if instead is not None:
             survey.nights = tuple(night if known is instead else known for known in survey.nights)
             return
-        if any(
-            known.start_us == night.start_us and known.holds(night.chunks[0].alert_id).any() for known in survey.nights
-        ):
+        ids = night.chunks[0].alert_id
+        same = [known for known in survey.nights if known.start_us == night.start_us]
+        if any(len(known.rows_of_ids(ids, id_keys(ids))[0]) for known in same):
             raise ValueError(f"alerts of {night.survey} are stored already in the night to be taken in")
         survey.nights = tuple(sorted((*survey.nights, night), key=lambda known: known.start_us))
 

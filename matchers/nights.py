@@ -155,25 +155,27 @@ class Night:
         alerts = Alerts(survey, **{name: plain[name] for name in COLUMNS})
         return cls(survey, start_us, (run,), (alerts,), np.array([len(alerts)]), is_sealed=True)
 
-    def holds(self, alert_id: Ints) -> Bools:
-        """Which of these ids are stored here and have not expired, shape (n,)."""
-        held = np.zeros(len(alert_id), np.bool_)
+    def rows_of_ids(self, alert_id: Ints, key: Keys) -> tuple[Ints, Ints]:
+        """Which of these ids are stored here and have not expired: their places in the argument, and their rows.
+
+        Parameters
+        ----------
+        alert_id, key
+            As for `matchers.runs.Run.candidates_of_id`.
+        """
+        places, found = [], []
         for run in self.runs:
-            asked, rows = run.candidates_of_id(alert_id)
+            asked, rows = run.candidates_of_id(alert_id, key)
             if len(asked):
-                held[asked[self._is_it(run, rows, alert_id[asked])]] = True
-        return held
+                right = self._live(run, rows) & (self.column("alert_id", rows) == alert_id[asked])
+                places.append(asked[right])
+                found.append(rows[right])
+        return _joined(places), _joined(found)
 
-    def rows_of_id(self, alert_id: int) -> Ints:
-        """The row of an alert, shape (1,) or (0,)."""
-        asked = np.array([alert_id], np.int64)
-        found = ((run, run.candidates_of_id(asked)[1]) for run in self.runs)
-        return _joined([rows[self._is_it(run, rows, asked)] for run, rows in found])
-
-    def rows_of_object(self, object_id: str, key: Keys) -> Ints:
+    def rows_of_object(self, object_id: str, key: int) -> Ints:
         """Rows of an object, with its key, shape (n,)."""
         found = ((run, run.candidates_of_object(key)) for run in self.runs)
-        live = _joined([rows[self._live(run, rows)] for run, rows in found])
+        live = _joined([rows[self._live(run, rows)] for run, rows in found if len(rows)])
         return live[self.column("object_id", live) == object_id] if len(live) else live
 
     def rows_inside(self, window: Window) -> Ints:
@@ -220,15 +222,9 @@ class Night:
         ]
 
     def _live(self, run: Run, rows: Ints) -> Bools:
-        if run.since_us <= run.first_us or not len(rows):
+        if run.since_us <= run.first_us:
             return np.ones(len(rows), np.bool_)
         return np.asarray(self.column("time_us", rows) - self.start_us >= run.since_us, np.bool_)
-
-    def _is_it(self, run: Run, rows: Ints, alert_id: Ints) -> Bools:
-        """Whether these rows of a run have these ids and have not expired."""
-        if not len(rows):
-            return np.zeros(0, np.bool_)
-        return np.asarray(self._live(run, rows) & (self.column("alert_id", rows) == alert_id), np.bool_)
 
 
 def _merge(older: int, newer: int, most: int) -> bool:

@@ -248,14 +248,17 @@ class Objects:
         codes = self._table.codes(names, keys)
         while len(missing := np.flatnonzero(codes < 0)):
             # Should two names have one key, the second is still missing then, and comes next.
-            _, first = np.unique(keys[missing], return_index=True)
+            _, first, of_first = np.unique(keys[missing], return_index=True, return_inverse=True)
             rows = missing[np.sort(first)]
             self._reserve(self._used + len(rows), names.dtype.itemsize)
             new = self._used + np.arange(len(rows))
             self._table.columns.name[new] = names[rows]
             self._table.enter(keys[rows], new)
             self._used += len(rows)
-            codes[missing] = self._table.codes(names[missing], keys[missing])
+            rank = np.empty(len(first), np.int64)
+            rank[np.argsort(first)] = new
+            same = names[missing] == names[missing[first]][of_first]
+            codes[missing[same]] = rank[of_first[same]]
         return codes
 
     def _reserve(self, size: int, width: int) -> None:

@@ -87,8 +87,8 @@ class Run:
         return cls(
             pixel[order],
             np.concatenate([older.when_row, newer.when_row])[order],
-            np.sort(np.concatenate([older.id_row, newer.id_row])),
-            np.sort(np.concatenate([older.object_row, newer.object_row])),
+            np.sort(np.concatenate([older.id_row, newer.id_row]), kind="stable"),
+            np.sort(np.concatenate([older.object_row, newer.object_row]), kind="stable"),
             min(older.first_us, newer.first_us),
             max(older.last_us, newer.last_us),
             min(older.first_id, newer.first_id),
@@ -121,9 +121,7 @@ class Run:
         stays = self.when_row >> ROW_BITS >= self.since_us
         alive = np.zeros(int((self.when_row & _ROW_MASK).max()) + 1, np.bool_)
         alive[self.when_row[stays] & _ROW_MASK] = True
-        id_row, object_row = (
-            tags[alive[(tags & np.uint64(_NOT_TAG)).astype(np.int64)]] for tags in (self.id_row, self.object_row)
-        )
+        id_row, object_row = (tags[alive[_rows_of(tags)]] for tags in (self.id_row, self.object_row))
         return replace(
             self,
             pixel=self.pixel[stays],
@@ -155,31 +153,41 @@ class Run:
         if len(self) < len(region.lo):
             return np.flatnonzero(covered(region, self.pixel))
         first = np.searchsorted(self.pixel, region.lo)
-        counts = np.searchsorted(self.pixel, region.hi) - first
-        ends = np.cumsum(counts)
-        total = int(ends[-1]) if len(ends) else 0
-        return np.asarray(np.repeat(first - (ends - counts), counts) + np.arange(total), np.int64)
+        return _spread(first, np.searchsorted(self.pixel, region.hi) - first)
 
-    def candidates_of_id(self, alert_id: Ints) -> tuple[Ints, Ints]:
-        """Pairs of an id's place in the argument and a row that may have this id, shape (m,) each."""
+    def candidates_of_id(self, alert_id: Ints, key: Keys) -> tuple[Ints, Ints]:
+        """Pairs of an id's place in the argument and a row that may have this id, shape (m,) each.
+
+        Parameters
+        ----------
+        alert_id, key
+            Ids and their `id_keys`, shape (n,). It is much faster if the keys are sorted.
+        """
         near = np.flatnonzero((self.first_id <= alert_id) & (alert_id <= self.last_id))
         if not len(near):
             return near, near
-        asked, rows = _tagged_rows(self.id_row, id_keys(alert_id[near]))
-        return near[asked], rows
+        tag = key[near] >> _TAG_BITS
+        first = np.searchsorted(self.id_row, tag << _TAG_BITS)
+        maybe = np.flatnonzero(self.id_row[np.minimum(first, len(self) - 1)] >> _TAG_BITS == tag)
+        if not len(maybe):
+            return maybe, maybe
+        first = first[maybe]
+        counts = np.searchsorted(self.id_row, tag[maybe] << _TAG_BITS | np.uint64(_NOT_TAG)) - first
+        return near[np.repeat(maybe, counts)], _rows_of(self.id_row[_spread(first, counts)])
 
-    def candidates_of_object(self, key: Keys) -> Ints:
-        """Rows that may be of the object with this key, shape (1,)."""
-        return _tagged_rows(self.object_row, key)[1]
+    def candidates_of_object(self, key: int) -> Ints:
+        """Rows that may be of the object with this key."""
+        low = key >> 32 << 32
+        first, end = self.object_row.searchsorted(np.array([low, low | _NOT_TAG], np.uint64))
+        return _rows_of(self.object_row[first:end])
 
 
-def _tagged_rows(tags: NDArray[np.uint64], key: Keys) -> tuple[Ints, Ints]:
-    low = key >> _TAG_BITS << _TAG_BITS
-    first = np.searchsorted(tags, low)
-    maybe = np.flatnonzero(tags[np.minimum(first, len(tags) - 1)] >> _TAG_BITS == key >> _TAG_BITS)
-    first = first[maybe]
-    counts = np.searchsorted(tags, low[maybe] | np.uint64(_NOT_TAG), side="right") - first
+def _rows_of(tags: NDArray[np.uint64]) -> Ints:
+    return np.asarray((tags & np.uint64(_NOT_TAG)).astype(np.int64))
+
+
+def _spread(first: Ints, counts: Ints) -> Ints:
+    """The places of slices one after the other, each given by its first place and its length."""
     ends = np.cumsum(counts)
     total = int(ends[-1]) if len(ends) else 0
-    place = np.repeat(first - (ends - counts), counts) + np.arange(total)
-    return np.repeat(maybe, counts), (tags[place] & np.uint64(_NOT_TAG)).astype(np.int64)
+    return np.asarray(np.repeat(first - (ends - counts), counts) + np.arange(total), np.int64)

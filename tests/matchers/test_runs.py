@@ -3,15 +3,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from matchers.objects import keys_of, names_of
-from matchers.runs import Run
+from matchers.runs import Run, id_keys
 from schemas.records import Ints
 from schemas.sky import Cells
 
 ALERTS = st.lists(st.tuples(st.integers(0, 60), st.integers(0, 9)), min_size=1, max_size=30)
 
 
-def key_of(name: str):
-    return keys_of(names_of(np.array([name])))
+def key_of(name: str) -> int:
+    return int(keys_of(names_of(np.array([name])))[0])
+
+
+def ids(*numbers: int):
+    return np.array(numbers), id_keys(np.array(numbers))
 
 
 def run_of(alerts: list[tuple[int, int]], first_row: int) -> Run:
@@ -59,7 +63,7 @@ def test_rows_are_found_by_region_time_id_and_object(older, newer, borders, star
         assert sorted(zip(*as_lists(pixel, rows), strict=True)) == sorted(wanted)
     for row, _ in everything:
         for alert_id in (100 + row, 99):
-            found = clean.candidates_of_id(np.array([alert_id]))[1].tolist() if len(clean) else []
+            found = clean.candidates_of_id(*ids(alert_id))[1].tolist() if len(clean) else []
             assert found == ([row] if alert_id != 99 and row in live else [])
     for number in range(4):
         rows = clean.candidates_of_object(key_of(f"o{number}")) if len(clean) else np.zeros(0, np.int64)
@@ -68,7 +72,7 @@ def test_rows_are_found_by_region_time_id_and_object(older, newer, borders, star
 
 def test_many_ids_are_asked_at_once():
     run = run_of([(5, 1), (3, 2), (9, 3)], 10)
-    asked, rows = run.candidates_of_id(np.array([112, 5, 110, 10**12, 111]))
+    asked, rows = run.candidates_of_id(*ids(112, 5, 110, 10**12, 111))
     assert dict(zip(*as_lists(asked, rows), strict=True)) == {0: 12, 2: 10, 4: 11}
 
 
