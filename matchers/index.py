@@ -49,38 +49,42 @@ class Snapshot:
     def query(self, window: Window) -> list[Alerts]:
         """As `AlertIndex.query`."""
         found = (
-            _gathered(objects, [(night, night.rows_inside(window)) for night in nights if _meets(window, night)])
+            (objects, _gathered([(night, night.rows_inside(window)) for night in nights if _meets(window, night)]))
             for _, (objects, nights) in sorted(self._surveys.items())
         )
-        return [alerts for alerts in found if alerts is not None]
+        return [objects.completed(alerts) for objects, alerts in found if alerts is not None]
 
     def by_night(self, window: Window) -> Iterator[Alerts]:
         """What `query` finds, in parts of one survey and night each, so that no more is in memory at once."""
         for _, (objects, nights) in sorted(self._surveys.items()):
             for night in nights:
-                alerts = _gathered(objects, [(night, night.rows_inside(window))]) if _meets(window, night) else None
+                alerts = _gathered([(night, night.rows_inside(window))]) if _meets(window, night) else None
                 if alerts is not None:
-                    yield alerts
+                    yield objects.completed(alerts)
 
     def of_object(self, survey: str, object_id: str) -> Alerts | None:
         """As `AlertIndex.of_object`."""
         objects, nights = self._surveys.get(survey, _NOTHING)
-        state = objects.state(object_id)
+        names = names_of(np.array([object_id]))
+        keys = keys_of(names)
+        state = objects.state_of(names, keys)
         if state is None:
             return None
-        key = int(keys_of(names_of(np.array([object_id])))[0])
+        key = int(keys[0])
         asked = (
             night
             for night in nights
             if night.start_us <= state.last_detection_us and state.first_detection_us < night.end_us
         )
-        return _gathered(objects, [(night, night.rows_of_object(object_id, key)) for night in asked])
+        alerts = _gathered([(night, night.rows_of_object(object_id, key)) for night in asked])
+        return alerts and alerts.with_first_detection(np.full(len(alerts), state.first_detection_us))
 
     def of_id(self, survey: str, alert_id: int) -> Alerts | None:
         """As `AlertIndex.of_id`."""
         objects, nights = self._surveys.get(survey, _NOTHING)
         asked = np.array([alert_id], np.int64)
-        return _gathered(objects, [(night, night.rows_of_ids(asked, id_keys(asked))[1]) for night in nights])
+        alerts = _gathered([(night, night.rows_of_ids(asked, id_keys(asked))[1]) for night in nights])
+        return alerts and objects.completed(alerts)
 
 
 @dataclass(slots=True, eq=False)
@@ -258,10 +262,10 @@ def _meets(window: Window, night: Night) -> bool:
     return night.start_us <= window.end_us and window.start_us < night.end_us
 
 
-def _gathered(objects: Objects, found: list[tuple[Night, Ints]]) -> Alerts | None:
-    """These rows of these nights, sorted by (time, id), with their objects' earliest detections."""
+def _gathered(found: list[tuple[Night, Ints]]) -> Alerts | None:
+    """These rows of these nights, sorted by (time, id); None if there are none."""
     parts = [night.take(rows) for night, rows in found if len(rows)]
     if not parts:
         return None
     alerts = parts[0] if len(parts) == 1 else Alerts.concatenate(parts)
-    return objects.completed(alerts.take(np.lexsort((alerts.alert_id, alerts.time_us))))
+    return alerts.take(np.lexsort((alerts.alert_id, alerts.time_us))) if len(alerts) > 1 else alerts

@@ -6,6 +6,7 @@ algorithm L), a whole batch at a time; it takes about 60 bytes.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -53,10 +54,13 @@ def names_of(object_id: Strings) -> Names:
 def keys_of(names: Names) -> Keys:
     """A 64-bit hash of each name, the same whatever the width of the column. Shape (n,)."""
     words = -(-names.dtype.itemsize // 8)
-    packed = np.ascontiguousarray(names.astype(f"S{8 * words}", copy=False)).view(np.uint64).reshape(len(names), words)
-    return mixed(
-        (packed * mixed(np.arange(1, words + 1, dtype=np.uint64) << np.uint64(32))).sum(axis=1, dtype=np.uint64)
-    )
+    packed = np.ascontiguousarray(names.astype(f"S{8 * words}", copy=False)).view("<u8").reshape(len(names), words)
+    return mixed((packed * _multipliers(words)).sum(axis=1, dtype=np.uint64))
+
+
+@lru_cache
+def _multipliers(words: int) -> Keys:
+    return mixed(np.arange(1, words + 1, dtype=np.uint64) << np.uint64(32))
 
 
 def mixed(number: Keys) -> Keys:
@@ -184,10 +188,15 @@ class Objects:
 
     def state(self, object_id: str) -> ObjectState | None:
         """What is known of an object; None if nothing is."""
-        codes, known = self._found(np.array([object_id]))
-        if not known[0]:
+        names = names_of(np.array([object_id]))
+        return self.state_of(names, keys_of(names))
+
+    def state_of(self, name: Names, key: Keys) -> ObjectState | None:
+        """The same of an object given by its name as bytes and by its key, shape (1,) each."""
+        table = self._table
+        columns, code = table.columns, int(table.codes(name, key)[0])
+        if code < 0 or columns.last_us[code] == _NEVER:
             return None
-        columns, code = self._table.columns, codes[0]
         missed_us = int(columns.missed_us[code])
         return ObjectState(
             int(columns.first_us[code]),
