@@ -4,11 +4,13 @@ import numpy as np
 import pytest
 from astropy import units as u
 from astropy.coordinates import SkyCoord
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas.pixels import PIXEL_SR
-from schemas.sky import PIXEL_COUNT, Cells, Circle, SkyMap, pixels_of
+from schemas.densities import skymap_of
+from schemas.localisation import Annulus, Cone, Ellipse
+from schemas.pixels import PIXEL_SR, cell_centres
+from schemas.sky import PIXEL_COUNT, Cells, Circle, Region, SkyMap, cap_of, inner_of, pixels_of
 
 ARCSEC = 1 / 3600
 RA = st.one_of(st.floats(0, 360), st.sampled_from([0.0, 45.0, 90.0, 180.0, 270.0, 315.0, 360.0, 1e-9, 359.9999999]))
@@ -160,3 +162,74 @@ def test_area_includes_the_crossing_row(level: float, quarters: int) -> None:
 def test_no_interval_holds_no_pixel() -> None:
     nothing = Cells(np.zeros(0, np.int64), np.zeros(0, np.int64))
     assert nothing.contains(np.zeros(3), np.zeros(3), np.arange(3)).tolist() == [False] * 3
+
+
+def any_region(draw: st.DrawFn) -> Region:
+    ra, dec = draw(RA), draw(DEC)
+    kind = draw(st.sampled_from(["circle", "cone", "ellipse", "annulus", "cells"]))
+    if kind == "circle":
+        return Circle.around(ra, dec, draw(RADIUS))
+    if kind == "cells":
+        circle = Circle.around(ra, dec, draw(RADIUS))
+        return Cells(circle.lo, circle.hi)
+    reported = {
+        "cone": Cone(ra, dec, draw(st.floats(0.01, 30)), 0.9),
+        "ellipse": Ellipse(ra, dec, draw(st.floats(1, 20)), draw(st.floats(0.1, 1)), draw(st.floats(0, 180)), 0.9),
+        "annulus": Annulus(ra, dec, draw(st.floats(5, 80)), draw(st.floats(0.1, 4)), 0.9),
+    }[kind]
+    return skymap_of(reported).credible_region(draw(st.sampled_from([0.001, 0.5, 0.9, 0.999])))
+
+
+REGIONS = st.composite(any_region)()
+
+
+@settings(max_examples=60)
+@given(REGIONS, st.integers(0, 2**32))
+def test_what_is_said_to_lie_inside_does(region: Region, seed: int) -> None:
+    """First, last and random pixels of the inner intervals, by their centres."""
+    lo, hi = inner_of(region)
+    assert len(lo) == len(hi)
+    if not len(lo):
+        return
+    assert_sound(lo, hi)
+    some = np.random.default_rng(seed).integers(lo, hi)
+    pixel = np.concatenate([lo, hi - 1, some])
+    ra, dec = cell_centres(pixel, 29)
+    assert region.contains(ra, dec, pixel).all()
+    assert in_cover(region.lo, region.hi, pixel[:200]).all()
+
+
+@settings(max_examples=60)
+@given(REGIONS)
+def test_most_of_a_large_region_is_said_to_lie_inside(region: Region) -> None:
+    lo, hi = inner_of(region)
+    covered = float((region.hi - region.lo).sum())
+    if covered > PIXEL_COUNT * 1e-3:
+        assert float((hi - lo).sum()) > 0.4 * covered
+
+
+@settings(max_examples=60)
+@given(REGIONS)
+def test_a_cap_is_certain_of_what_it_says(region: Region) -> None:
+    cap = cap_of(region)
+    if cap is None:
+        assert not isinstance(region, Circle)
+        return
+    assert cap.surely_within <= cap.surely_beyond
+    for versine, inside in ((cap.surely_within * (1 - 1e-9), True), (cap.surely_beyond * (1 + 1e-9) + 1e-25, False)):
+        if 0 < versine < 2:
+            distance = float(np.degrees(2 * np.arcsin(np.sqrt(versine / 2))))
+            points = ring(cap.ra_deg, cap.dec_deg, distance, 9)
+            clear = np.abs(oracle_deg(*points, cap.ra_deg, cap.dec_deg) - distance) < 1e-12
+            assert (region.contains(*points, pixels_of(*points)) == inside)[clear | (versine > 1e-9)].all()
+
+
+def test_a_region_need_not_say_more_than_it_must() -> None:
+    class Plain:
+        lo, hi = np.array([4]), np.array([9])
+
+        def contains(self, ra_deg: np.ndarray, dec_deg: np.ndarray, pixel: np.ndarray) -> np.ndarray:  # noqa: ARG002
+            return pixel == 5
+
+    assert [len(ends) for ends in inner_of(Plain())] == [0, 0]
+    assert cap_of(Plain()) is None
