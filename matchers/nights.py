@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from matchers.objects import Keys, keys_of, names_of
 from matchers.runs import ROW_BITS, Run, id_keys, tagged
-from matchers.windows import inside_for_sure
 from schemas.records import COLUMNS, Alerts, Bools, Ints, Window
 from schemas.times import US_PER_DAY
 
@@ -181,17 +180,12 @@ class Night:
     def rows_inside(self, window: Window) -> Ints:
         """Rows of alerts inside a window, exactly, in any order, shape (n,)."""
         start_us, end_us = window.start_us - self.start_us, window.end_us - self.start_us
-        found = [run.covered(window.region, start_us, end_us) for run in self.runs]
-        pixel, rows = _joined([pixel for pixel, _ in found]), _joined([rows for _, rows in found])
-        unsure = np.flatnonzero(~inside_for_sure(window.region, pixel))
-        if len(unsure):
-            where = rows[unsure]
-            inside = np.ones(len(rows), np.bool_)
-            inside[unsure] = window.region.contains(
-                self.column("ra_deg", where), self.column("dec_deg", where), pixel[unsure]
-            )
-            rows = rows[inside]
-        return rows
+        found = [run.inside(window.region, start_us, end_us) for run in self.runs]
+        sure, unsure, pixel = (_joined([parts[column] for parts in found]) for column in range(3))
+        if not len(unsure):
+            return sure
+        inside = window.region.contains(self.column("ra_deg", unsure), self.column("dec_deg", unsure), pixel)
+        return np.concatenate([sure, unsure[inside]])
 
     def column(self, name: str, rows: Ints) -> NDArray[Any]:
         """Values of one column in these rows, shape (n,)."""

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from matchers.objects import Keys, mixed
-from matchers.windows import covered
+from matchers.windows import covered, inside_for_sure, is_its_cells
 from schemas.records import Ints
 from schemas.sky import Region
 
@@ -20,6 +20,8 @@ _ROW_MASK = (1 << ROW_BITS) - 1
 _TAG_BITS = np.uint64(32)
 _NOT_TAG = (1 << 32) - 1
 _FOREVER = -(1 << 63)
+_LONG_SLICE = 64
+"""Intervals that hold so many alerts on average are copied one by one, which is faster than gathering all at once."""
 
 
 def tagged(key: Keys, row: Ints) -> Keys:
@@ -132,28 +134,47 @@ class Run:
             since_us=_FOREVER,
         )
 
-    def covered(self, region: Region, start_us: int, end_us: int) -> tuple[Ints, Ints]:
-        """Pixels and rows of alerts in a region's cover from one instant to another, both included.
+    def inside(self, region: Region, start_us: int, end_us: int) -> tuple[Ints, Ints, Ints]:
+        """Alerts in a region's cover from one instant (since the night began) to another, both included.
 
-        Instants are counted from the beginning of the night.
+        Returns
+        -------
+        rows
+            Of alerts that lie inside the region for sure, shape (n,).
+        unsure_rows, unsure_pixels
+            Of those for which the region must be asked, shape (m,) each.
         """
+        none = np.zeros(0, np.int64)
         start_us = max(start_us, self.since_us)
         if end_us < self.first_us or start_us > self.last_us:
-            return np.zeros(0, np.int64), np.zeros(0, np.int64)
-        place = self._places(region)
-        when_row = self.when_row[place]
+            return none, none, none
+        when_row, pixel = self._in_cover(region, pixels=not is_its_cells(region))
         if start_us > self.first_us or end_us < self.last_us:
             when_us = when_row >> ROW_BITS
-            within = np.flatnonzero((start_us <= when_us) & (when_us <= end_us))
-            place, when_row = place[within], when_row[within]
-        return self.pixel[place], when_row & _ROW_MASK
+            within = (start_us <= when_us) & (when_us <= end_us)
+            when_row = when_row[within]
+            pixel = pixel[within] if len(pixel) else pixel
+        rows = when_row & _ROW_MASK
+        if not len(pixel):
+            return rows, none, none
+        sure = inside_for_sure(region, pixel)
+        return rows[sure], rows[~sure], pixel[~sure]
 
-    def _places(self, region: Region) -> Ints:
-        """Where the pixels in the region's cover stand, ascending."""
+    def _in_cover(self, region: Region, *, pixels: bool) -> tuple[Ints, Ints]:
+        """Entries of `when_row`, and of `pixel` if wanted, whose pixels lie in the region's cover."""
+        none = np.zeros(0, np.int64)
         if len(self) < len(region.lo):
-            return np.flatnonzero(covered(region, self.pixel))
+            place = np.flatnonzero(covered(region, self.pixel))
+            return self.when_row[place], self.pixel[place] if pixels else none
         first = np.searchsorted(self.pixel, region.lo)
-        return _spread(first, np.searchsorted(self.pixel, region.hi) - first)
+        end = np.searchsorted(self.pixel, region.hi)
+        total = int((end - first).sum())
+        if total < _LONG_SLICE * len(first):
+            place = _spread(first, end - first)
+            return self.when_row[place], self.pixel[place] if pixels else none
+        slices = [slice(*ends) for ends in zip(first.tolist(), end.tolist(), strict=True)]
+        when_row = np.concatenate([self.when_row[part] for part in slices]) if slices else none
+        return when_row, np.concatenate([self.pixel[part] for part in slices]) if pixels and slices else none
 
     def candidates_of_id(self, alert_id: Ints, key: Keys) -> tuple[Ints, Ints]:
         """Pairs of an id's place in the argument and a row that may have this id, shape (m,) each.

@@ -31,10 +31,13 @@ def rows_inside(window: Window, alerts: Alerts) -> Ints:
 
 def inside_for_sure(region: Region, pixel: Ints) -> Bools:
     """Which pixels in the region's cover lie inside without asking the region. Shape (n,)."""
+    return _in_intervals(*inner_of(region), pixel)
+
+
+def is_its_cells(region: Region) -> bool:
+    """Whether a region is known to be just its intervals, so that it need never be asked."""
     lo, hi = inner_of(region)
-    if lo is region.lo and hi is region.hi:
-        return np.ones(len(pixel), np.bool_)
-    return _in_intervals(lo, hi, pixel)
+    return lo is region.lo and hi is region.hi
 
 
 def _in_intervals(lo: Ints, hi: Ints, pixel: Ints) -> Bools:

@@ -1,11 +1,14 @@
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from matchers import runs as module
 from matchers.objects import keys_of, names_of
 from matchers.runs import Run, id_keys
 from schemas.records import Ints
 from schemas.sky import Cells
+from tests.matchers.test_nights import Unsaid
 
 ALERTS = st.lists(st.tuples(st.integers(0, 60), st.integers(0, 9)), min_size=1, max_size=30)
 
@@ -36,9 +39,9 @@ def as_lists(*columns: Ints) -> list[list[int]]:
 
 @given(
     ALERTS, ALERTS, st.lists(st.integers(0, 70), max_size=12, unique=True), st.integers(-1, 10), st.integers(-1, 10),
-    st.integers(-1, 10), st.booleans(),
+    st.integers(-1, 10), st.booleans(), st.sampled_from([0, 64]),
 )  # fmt: skip
-def test_rows_are_found_by_region_time_id_and_object(older, newer, borders, start, end, since, merged_last):
+def test_rows_are_found_by_region_time_id_and_object(older, newer, borders, start, end, since, merged_last, long_slice):
     region = region_of(borders)
     runs = [run_of(older, 0), run_of(newer, len(older))]
     if merged_last:
@@ -52,15 +55,20 @@ def test_rows_are_found_by_region_time_id_and_object(older, newer, borders, star
     clean = run.without_expired()
     assert len(clean) == len(live)
     for asked in (run, clean) if len(clean) else (run,):
-        pixel, rows = asked.covered(region, start, end)
         wanted = [
-            (p, row)
+            (row, p)
             for row, (p, when) in everything
             if row in live
             and start <= when <= end
             and any(a <= p < b for a, b in zip(region.lo, region.hi, strict=True))
         ]
-        assert sorted(zip(*as_lists(pixel, rows), strict=True)) == sorted(wanted)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(module, "_LONG_SLICE", long_slice)
+            sure, *none = asked.inside(region, start, end)
+            unsaid, *unsure = asked.inside(Unsaid(region), start, end)
+        assert sorted(sure.tolist()) == sorted(row for row, _ in wanted)
+        assert sorted(zip(*as_lists(*unsure), strict=True)) == sorted(wanted)
+        assert [len(unsaid), *map(len, none)] == [0, 0, 0]
     for row, _ in everything:
         for alert_id in (100 + row, 99):
             found = clean.candidates_of_id(*ids(alert_id))[1].tolist() if len(clean) else []
