@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from matchers import grid as grid_module
+from matchers.footprint import Footprint
 from matchers.grid import WindowGrid
 from matchers.triggers import TriggerBook
 from schemas.records import Alerts, Window
@@ -90,9 +91,11 @@ def test_circles_are_decided_exactly_at_their_rim(radius, centre):
     assert not slot.any()
 
 
-def test_the_pool_does_not_grow_for_ever():
+def test_the_pool_does_not_grow_for_ever(monkeypatch):
+    monkeypatch.setattr(grid_module, "_LEAST_WASTE", 1 << 14)
     grid, regions = WindowGrid(), [Circle.around(ra, 0, 20) for ra in (0, 120, 240)]
-    for number in range(300):
+    for number in range(60):
         grid = grid.replaced([0] if number else [], [(0, Window(T0, T0, regions[number % 3]))])
-    assert grid._pool.used < 4 * (1 << 20)
+    assert grid._pool.used < 40_000
+    assert sum(len(Footprint.of(region).grades) for region in regions) * 20 > 200_000
     assert len(grid.windows) == 1
