@@ -29,10 +29,12 @@ _SNAPPY_CHECKSUM_BYTES = 4
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Some records of a container, decompressed, still encoded."""
+    """Some records of a container, decompressed, still encoded: ``data`` from ``start`` to ``end``."""
 
     count: int
     data: bytes
+    start: int
+    end: int
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,10 +76,15 @@ class Container:
             total += count
             if total > self.limits.records:
                 raise BadPacket(Reason.TOO_LARGE, f"more than {self.limits.records} records")
-            data = decompress(self.body[at:end], self.writer.block_bytes)
-            if count * self.writer.smallest_bytes > len(data):
-                raise BadPacket(Reason.CORRUPT, f"block at byte {block_at}: {count} records in {len(data)} bytes")
-            yield Block(count, data)
+            if codec == b"null" and size <= self.writer.block_bytes:
+                block = Block(count, self.body, at, end)
+            else:
+                data = decompress(self.body[at:end], self.writer.block_bytes)
+                block = Block(count, data, 0, len(data))
+            if count * self.writer.smallest_bytes > block.end - block.start:
+                what = f"{count} records in {block.end - block.start} bytes"
+                raise BadPacket(Reason.CORRUPT, f"block at byte {block_at}: {what}")
+            yield block
             at = end + _SYNC_BYTES
 
 
@@ -128,21 +135,23 @@ def read_container(body: bytes, limits: AvroLimits = DEFAULT_LIMITS) -> Iterator
         yield from records(block, container.writer.parsed)
 
 
-def records(block: Block, writer: Json, reader: Json = None) -> Iterator[Any]:
+def records(block: Block, writer: Json, reader: Json = None, before: int = 0) -> Iterator[Any]:
     """Decode the records of a block.
 
     Parameters
     ----------
     writer, reader
         fastavro's writer schema, and its reader schema where only some fields are wanted.
+    before
+        How many records of the same block were read already, for what is said of a bad one.
 
     Raises
     ------
     BadPacket
         At the first record that cannot be decoded; where the next one would begin is unknown then.
     """
-    stream = BytesIO(block.data)
-    for number in range(1, block.count + 1):
+    stream = BytesIO(block.data[block.start : block.end])
+    for number in range(before + 1, before + block.count + 1):
         try:
             record = fastavro.schemaless_reader(stream, writer, reader)
         except EOFError as error:
@@ -168,10 +177,10 @@ def confluent_block(body: bytes, writer: WriterSchema) -> Block:
     BadPacket
         If it is larger than the writer schema allows.
     """
-    data = body[CONFLUENT_HEADER_BYTES:]
-    if len(data) > writer.block_bytes:
-        raise BadPacket(Reason.TOO_LARGE, f"record of {len(data)} bytes; at most {writer.block_bytes} are decoded")
-    return Block(1, data)
+    size = len(body) - CONFLUENT_HEADER_BYTES
+    if size > writer.block_bytes:
+        raise BadPacket(Reason.TOO_LARGE, f"record of {size} bytes; at most {writer.block_bytes} are decoded")
+    return Block(1, body, CONFLUENT_HEADER_BYTES, len(body))
 
 
 def _metadata(body: bytes, at: int) -> tuple[dict[str, bytes], int]:

@@ -183,7 +183,7 @@ def test_the_confluent_frame():
 def test_a_record_that_does_not_fit_its_schema_says_which():
     schema = writer_schema(json.dumps(SIMPLE).encode())
     with pytest.raises(BadPacket, match="record 2 of the block"):
-        list(records(Block(2, ONE + b"\x02"), schema.parsed))
+        list(records(Block(2, ONE + b"\x02", 0, len(ONE) + 1), schema.parsed))
 
 
 def _readable(body):

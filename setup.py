@@ -1,0 +1,22 @@
+"""Builds the walker of survey packets into an extension module where that can be; all else is in pyproject.toml."""
+
+from setuptools import Extension, setup
+
+try:
+    from Cython.Build import cythonize
+except ImportError:
+    extensions = []
+else:
+    extensions = cythonize(
+        [Extension("schemas.walker", ["schemas/walker.py"], optional=True)],
+        build_dir="build",
+        compiler_directives={
+            "language_level": "3",
+            "annotation_typing": False,
+            "boundscheck": True,
+            "wraparound": False,
+            "initializedcheck": False,
+        },
+    )
+
+setup(ext_modules=extensions)
