@@ -71,6 +71,7 @@ WORDS = 4
 COMPILED = not __file__.endswith(".py")
 """Whether this is the extension module."""
 
+_WORDS = WORDS
 _END, _FIXED, _MAYBE_FIXED, _MAYBE_NUMBER = int(Op.END), int(Op.FIXED), int(Op.MAYBE_FIXED), int(Op.MAYBE_NUMBER)
 _NUMBER, _LENGTH, _MAYBE_LENGTH, _UNION = int(Op.NUMBER), int(Op.LENGTH), int(Op.MAYBE_LENGTH), int(Op.UNION)
 _ITEMS, _EARLIEST, _MATCH = int(Op.ITEMS), int(Op.EARLIEST), int(Op.MATCH)
@@ -149,10 +150,11 @@ class Walk:
         """
         self._reserve(count)
         self._code, self._patterns = program.code, program.patterns
-        self._data, self._end = data, end
+        self._data = self._bytes = data
+        self._end = end
         self._bits, self._kinds = self.bits, self.kinds
         starts, width = self.starts, self.width
-        for _ in range(count):
+        for _turn in range(count):
             self._base = self.rows * width
             for cell in range(self._base, self._base + width):
                 self._kinds[cell] = _ABSENT
@@ -162,7 +164,7 @@ class Walk:
             starts[self.rows] = at
             self.rows += 1
             at = behind
-        self._data = b""
+        self._data = self._bytes = b""
         return at
 
     def _reserve(self, more: int) -> None:
@@ -182,14 +184,14 @@ class Walk:
             if op == _MATCH:
                 found = self._patterns[code[pc + 1]].match(data, at, end)
                 if found is None:
-                    pc += WORDS
+                    pc += _WORDS
                 else:
                     at = found.end()
                     pc = code[pc + 2]
                 continue
             if op == _MAYBE_FIXED:
                 null, size = code[pc + 1], code[pc + 2]
-                for _ in range(code[pc + 3]):
+                for _turn in range(code[pc + 3]):
                     if at >= end:
                         return _REFUSED
                     byte = data[at]
@@ -207,7 +209,7 @@ class Walk:
                 at += code[pc + 1]
             elif op == _MAYBE_NUMBER:
                 null = code[pc + 1]
-                for _ in range(code[pc + 3]):
+                for _turn in range(code[pc + 3]):
                     if at >= end:
                         return _REFUSED
                     byte = data[at]
@@ -244,7 +246,7 @@ class Walk:
                 at = self._number(at)
                 if at < 0 or not 0 <= self._value < code[pc + 1]:
                     return _REFUSED
-                at = self._run(code[pc + WORDS + self._value], at)
+                at = self._run(code[pc + _WORDS + self._value], at)
                 if at < 0:
                     return _REFUSED
                 pc = code[pc + 2]
@@ -263,7 +265,7 @@ class Walk:
                 at = self._take(op, code[pc + 1], at)
                 if at < 0:
                     return _REFUSED
-            pc += WORDS
+            pc += _WORDS
 
     def _items(self, run: int, at: int, slot: int, given: int) -> int:  # noqa: C901, PLR0912 - flat for speed
         """Follow the blocks of an array or map; with a slot, keep the earliest in it."""
@@ -287,7 +289,7 @@ class Walk:
                 behind = at + self._value
             if not 0 < count <= self._end - at:
                 return _REFUSED
-            for _ in range(count):
+            for _turn in range(count):
                 if slot >= 0:
                     self._kinds[time] = _ABSENT
                     if given >= 0:
@@ -349,7 +351,7 @@ class Walk:
             return _REFUSED
         behind = at + self._value
         try:
-            self.texts.append(data[at:behind].decode())
+            self.texts.append(self._bytes[at:behind].decode())
         except UnicodeDecodeError:
             return _REFUSED
         self._bits[cell] = len(self.texts) - 1
