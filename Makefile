@@ -18,11 +18,11 @@ help:  ## list the targets
 
 setup: $(STAMP)  ## make .venv with the command .venv/bin/starcross
 
-$(STAMP): pyproject.toml constraints.txt
+$(STAMP): pyproject.toml constraints.txt setup.py
 	@python=$$($(FIND_PYTHON)) || { echo "Starcross needs Python 3.11 or newer with venv; none was found (set PYTHON=...)" >&2; exit 1; }; \
 	echo "making $(VENV) with $$($$python --version)"; \
 	rm -rf $(VENV) && $$python -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --constraint constraints.txt pip setuptools
+	@$(BIN)/python -m pip install --quiet --constraint constraints.txt pip setuptools Cython
 	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-build-isolation --editable '.[dev]'
 	@touch $@
 
@@ -57,7 +57,7 @@ lock: $(STAMP)  ## resolve constraints.txt anew, for every Python from 3.11 on
 		$(VENV)/pyproject.toml --output-file $(VENV)/constraints.txt
 	{ echo '# Made by `make lock`: the versions that Starcross is built and tested with.'; \
 	  cat $(VENV)/constraints.txt; \
-	  echo 'pip==26.3'; echo 'setuptools==84.2.1'; echo "voevent-parse==1.0.3 ; python_full_version < '3.12'"; } > constraints.txt
+	  echo 'pip==26.3'; echo 'setuptools==84.2.1'; echo 'cython==3.3.1'; echo "voevent-parse==1.0.3 ; python_full_version < '3.12'"; } > constraints.txt
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) build dist *.egg-info schemas/*.so schemas/*.pyd .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

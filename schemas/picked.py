@@ -60,7 +60,8 @@ class Picked:
         values = np.where(kinds == Kind.DOUBLE, bits.view(np.float64), np.nan)
         floats = kinds == Kind.FLOAT
         if floats.any():
-            values[floats] = bits[floats].astype(np.uint32).view(np.float32)
+            with np.errstate(invalid="ignore"):  # of a signalling NaN
+                values[floats] = bits[floats].astype(np.uint32).view(np.float32)
         integers = kinds == Kind.INT
         if integers.any():
             values[integers] = bits[integers]
