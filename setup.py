@@ -8,7 +8,7 @@ except ImportError:
     extensions = []
 else:
     extensions = cythonize(
-        [Extension("schemas.walker", ["schemas/walker.py"], optional=True)],
+        [Extension("schemas.walker", ["schemas/walker.py"])],
         build_dir="build",
         compiler_directives={
             "language_level": "3",
@@ -18,5 +18,7 @@ else:
             "initializedcheck": False,
         },
     )
+    for extension in extensions:
+        extension.optional = True  # without a compiler the same file runs as it is
 
 setup(ext_modules=extensions)

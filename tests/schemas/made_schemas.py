@@ -1,4 +1,4 @@
-"""Avro schemas that hypothesis makes up around the fields that a test wants, and records of them encoded by the book."""
+"""Avro schemas that hypothesis makes up around fields that a test wants, and records of them encoded by the book."""
 
 import struct
 
