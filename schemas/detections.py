@@ -104,14 +104,14 @@ class Detections:
 
     def __init__(self, survey: Survey) -> None:
         self._survey = survey
-        self._cells = cells(survey.picks)
+        self._cells, self._width = cells(survey.picks), width(survey.picks)
         self._parts: list[Alerts] = []
         self._problems: list[Problem] = []
         self._taken = 0
         self._begin()
 
     def _begin(self) -> None:
-        self._walk = Walk(width(self._survey.picks))
+        self._walk = Walk(self._width)
         self._walked: list[_Walked] = []
         self._rows: list[tuple[int, str, Row]] = []
         self._held = 0
@@ -196,8 +196,9 @@ class Detections:
             if sound.any():
                 columns["origin"] = [found.source.origin for found in self._walked for _ in range(found.count)]
                 parts.append(_alerts(self._survey, {name: _where(column, sound) for name, column in columns.items()}))
-                every = [np.arange(found.place, found.place + found.count) for found in self._walked]
-                places.append(np.concatenate(every)[sound])
+                ahead = [found.place - found.row for found in self._walked]
+                every = np.arange(len(sound)) + np.repeat(ahead, [found.count for found in self._walked])
+                places.append(every[sound])
         if self._rows:
             rows = list(zip(*(row for _, _, row in self._rows), strict=True))
             columns = dict(zip(Row._fields, rows, strict=True)) | {"origin": [origin for _, origin, _ in self._rows]}

@@ -39,8 +39,8 @@ cdef class Walk:
     )
     cdef long long _items(self, long long run, long long at, long long slot, long long given) except? -2
 
-    @cython.locals(data="const unsigned char[::1]", end="long long", cell="long long", behind="long long", bits="long long", place="long long")
+    @cython.locals(end="long long", cell="long long", behind="long long", bits="long long", place="long long")
     cdef long long _take(self, long long op, long long slot, long long at) except? -2
 
-    @cython.locals(data="const unsigned char[::1]", end="long long", low="long long", high="long long", shift="long long", byte="long long")
+    @cython.locals(end="long long", low="long long", high="long long", shift="long long", byte="long long")
     cdef long long _number(self, long long at) except? -2

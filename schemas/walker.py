@@ -310,18 +310,18 @@ class Walk:
 
     def _take(self, op: int, slot: int, at: int) -> int:  # noqa: C901, PLR0911, PLR0912 - flat for speed
         """Put the value that stands here into a cell."""
-        data, end, cell = self._data, self._end, self._base + slot
+        end, cell = self._end, self._base + slot
         if op == _TAKE_NULL:
             self._kinds[cell] = _NULL
             return at
         if op == _TAKE_DOUBLE:
             if end - at < 8:  # noqa: PLR2004 - bytes of a double
                 return _REFUSED
-            bits = data[at + 7]
+            bits = self._data[at + 7]
             if bits > 127:  # noqa: PLR2004 - the sign, which must not be shifted into a C integer's
                 bits -= 256
             for place in range(at + 6, at - 1, -1):
-                bits = bits * 256 + data[place]
+                bits = bits * 256 + self._data[place]
             self._bits[cell] = bits
             self._kinds[cell] = _DOUBLE
             return at + 8
@@ -330,14 +330,14 @@ class Walk:
                 return _REFUSED
             bits = 0
             for place in range(at + 3, at - 1, -1):
-                bits = bits * 256 + data[place]
+                bits = bits * 256 + self._data[place]
             self._bits[cell] = bits
             self._kinds[cell] = _FLOAT
             return at + 4
         if op == _TAKE_BOOL:
-            if at >= end or data[at] > 1:
+            if at >= end or self._data[at] > 1:
                 return _REFUSED
-            self._bits[cell] = data[at]
+            self._bits[cell] = self._data[at]
             self._kinds[cell] = _BOOL
             return at + 1
         at = self._number(at)
@@ -360,14 +360,14 @@ class Walk:
 
     def _number(self, at: int) -> int:
         """Read a zig-zag integer of at most 64 bits into `_value`; where it ends, or `_REFUSED`."""
-        data, end = self._data, self._end
-        if at < end and data[at] < 128:  # noqa: PLR2004 - the bit that says more bytes follow
-            low = data[at]
+        end = self._end
+        if at < end and self._data[at] < 128:  # noqa: PLR2004 - the bit that says more bytes follow
+            low = self._data[at]
             self._value = (low >> 1) ^ -(low & 1)
             return at + 1
         low = high = shift = 0  # 28 bits and the rest: no step goes beyond the 64 bits of a C integer
         while at < end:
-            byte = data[at]
+            byte = self._data[at]
             at += 1
             if shift < 28:  # noqa: PLR2004
                 low |= (byte & 0x7F) << shift
