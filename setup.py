@@ -1,5 +1,7 @@
 """Builds the walker of survey packets into an extension module where that can be; all else is in pyproject.toml."""
 
+import os
+
 from setuptools import Extension, setup
 
 try:
@@ -8,7 +10,7 @@ except ImportError:
     extensions = []
 else:
     extensions = cythonize(
-        [Extension("schemas.walker", ["schemas/walker.py"])],
+        [Extension("schemas.walker", ["schemas/walker.py"], extra_compile_args=["-g0"] if os.name == "posix" else [])],
         build_dir="build",
         compiler_directives={
             "language_level": "3",
