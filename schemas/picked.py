@@ -36,14 +36,10 @@ class Picked:
 
     def __init__(self, walk: Walk, cells: Mapping[str, int]) -> None:
         shape = (-1, walk.width)
-        self._n = walk.rows
-        self._bits = np.frombuffer(walk.bits, np.int64).reshape(shape)[: self._n]
-        self._kinds = np.frombuffer(walk.kinds, np.int8).reshape(shape)[: self._n]
+        self._bits = np.frombuffer(walk.bits, np.int64).reshape(shape)[: walk.rows]
+        self._kinds = np.frombuffer(walk.kinds, np.int8).reshape(shape)[: walk.rows]
         self._texts = walk.texts
         self._cells = cells
-
-    def __len__(self) -> int:
-        return self._n
 
     def stated(self, path: str) -> Bools:
         """Where the field is there and not null."""

@@ -62,6 +62,20 @@ def test_schema_and_metadata_of_a_container():
     assert open_container(body).metadata["who"] == b"me"
 
 
+def test_headers_that_are_alike():
+    """A header is known again by its bytes: not one that only begins so, nor by those who allow less, nor a cut one."""
+    plain, longer = container(SIMPLE, [], sync_marker=b"a" * 16), container(SIMPLE, [], metadata={"x": "y"})
+    for _ in range(2):
+        assert open_container(plain).writer is open_container(container(SIMPLE, [])).writer
+        assert open_container(plain).sync == b"a" * 16
+        assert open_container(longer).metadata["x"] == b"y"
+        assert _fails(plain[:-1]) is Reason.TRUNCATED
+        assert _fails(plain[:-17]) is Reason.TRUNCATED
+        assert _fails(plain, AvroLimits(schema_bytes=10)) is Reason.TOO_LARGE
+        padded = container(SIMPLE, [], metadata={"x": "y" * 300_000})
+        assert len(open_container(padded).metadata["x"]) == 300_000
+
+
 def test_metadata_in_sized_blocks_and_without_a_codec():
     raw = json.dumps(SIMPLE).encode()
     entry = varint(11) + b"avro.schema" + varint(len(raw)) + raw

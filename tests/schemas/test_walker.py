@@ -34,6 +34,7 @@ from tests.survey_packets import (
     framed,
     handmade,
     lsst_alert,
+    maybe,
     record,
     varint,
     ztf_alert,
@@ -249,12 +250,57 @@ LSST_ALERTS = st.builds(
 )
 
 
+ELASTICC_SOURCE = record(
+    "elasticc.diaSource",
+    diaSourceId="long",
+    diaObjectId=maybe("long"),
+    midPointTai="double",
+    filterName=maybe("string"),
+    ra="double",
+    decl="double",
+    psFlux=maybe("float"),
+    psFluxErr=maybe("float"),
+    nobs=maybe("float"),
+)
+ELASTICC = record(
+    "elasticc.alert",
+    alertId="long",
+    diaSource=ELASTICC_SOURCE,
+    prvDiaSources=maybe({"type": "array", "items": "elasticc.diaSource"}),
+    diaObject=maybe(record("elasticc.diaObject", mwebv="float")),
+)
+ELASTICC_SOURCES = st.fixed_dictionaries(
+    {
+        "diaSourceId": st.integers(0, 9),
+        "diaObjectId": IDS,
+        "midPointTai": st.sampled_from([60674.0, 60670.5, 60600.0, 60674.0, math.nan, 0.0]),
+        "filterName": st.sampled_from([None, "", "Y"]),
+        "ra": st.sampled_from([0.0, 49.0, 360.0, -1.0]),
+        "decl": st.floats(-90, 90),
+        "psFlux": FLUXES,
+        "psFluxErr": FLUXES,
+    }
+)
+ELASTICC_ALERTS = st.fixed_dictionaries(
+    {
+        "alertId": st.just(1),
+        "diaSource": ELASTICC_SOURCES,
+        "prvDiaSources": st.none() | st.lists(ELASTICC_SOURCES, max_size=3),
+    }
+)
+
+
 @both_forms
-@given(st.lists(st.lists(ZTF_ALERTS, min_size=1, max_size=4), max_size=3), st.lists(LSST_ALERTS, max_size=4))
-def test_batches_are_the_same_as_without_the_walker(form, ztf, lsst):
+@given(
+    st.lists(st.lists(ZTF_ALERTS, min_size=1, max_size=4), max_size=3),
+    st.lists(LSST_ALERTS, max_size=4),
+    st.lists(ELASTICC_ALERTS, max_size=4),
+)
+def test_batches_are_the_same_as_without_the_walker(form, ztf, lsst, elasticc):
     bodies = [container(ZTF_WIDE, alerts, sync_interval=1) for alerts in ztf]
     bodies += [container(ZTF_WIDE, alerts) for alerts in ztf]
     bodies += [framed(1000, LSST_WHOLE, alert) for alert in lsst]
+    bodies += [container(ELASTICC, elasticc, codec="deflate")]
     bodies += [framed(5, LSST_WHOLE, lsst_alert()), b"nothing", container(ZTF, [])]
     walked, decoded = _both([Message(body, f"m{number}") for number, body in enumerate(bodies)], form=form)
     _assert_same(walked, decoded)
