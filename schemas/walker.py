@@ -282,6 +282,8 @@ class Walk:
                 break
             behind = -1
             if count < 0:
+                if count < -self._end:
+                    return _REFUSED
                 count = -count
                 at = self._number(at)
                 if at < 0 or not 0 <= self._value <= self._end - at:
