@@ -267,7 +267,7 @@ class Walk:
                     return _REFUSED
             pc += _WORDS
 
-    def _items(self, run: int, at: int, slot: int, given: int) -> int:  # noqa: C901, PLR0912 - flat for speed
+    def _items(self, run: int, at: int, slot: int, given: int) -> int:  # noqa: C901, PLR0911, PLR0912 - flat for speed
         """Follow the blocks of an array or map; with a slot, keep the earliest in it."""
         least = 0
         time, named = self._base + slot + 1, self._base + given
