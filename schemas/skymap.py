@@ -166,7 +166,7 @@ def _event_us(header: Header) -> int | None:
 def _date_us(value: object) -> int | None:
     try:
         return us_from_iso(str(value))
-    except (ValueError, OverflowError):
+    except ValueError:
         return None
 
 
