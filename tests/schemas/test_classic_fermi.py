@@ -50,8 +50,18 @@ def test_the_gbm_map_lies_beside_the_plot():
     notice = gbm(112, LocationMap_URL=PLOT)
     assert notice.skymap_url == PLOT.replace("locplot", "healpix").replace(".png", ".fit")
     assert notice.links["LocationMap_URL"] == PLOT
-    assert gbm(112, LocationMap_URL="https://example.org/plot.png").skymap_url is None
     assert gbm(111, LocationMap_URL=PLOT).skymap_url is None
+
+
+def test_the_map_of_a_ground_position_lies_beside_the_light_curve():
+    notice = gbm(112, LocationMap_URL="http://gcn.gsfc.nasa.gov/notices_f/gbm_gnd_loc_map_600117987.fits")
+    assert notice.skymap_url == PLOT.replace("locplot", "healpix").replace(".png", ".fit")
+    assert gbm(111).skymap_url is None
+
+
+@pytest.mark.parametrize("link", ["", "https://example.org/plot.png", PLOT + "?size=2", "glg_lc_medres34_bn1.gif"])
+def test_other_links_name_no_map(link: str):
+    assert gbm(112, LocationMap_URL=link, LightCurve_URL=link).skymap_url is None
 
 
 def test_a_significance_of_zero_is_none():
@@ -154,6 +164,7 @@ def test_the_lat_monitor_is_about_a_known_source_and_no_trigger():
     notice = read(125, {"TrigID": 1451663375, "Signif": 61900}, radius="0.0000")
     assert notice.trigger_id is None
     assert notice.localisation == Cone(120.5, -33.25, 0.1, 0.9)
+    assert notice.significance is None
     assert "no error radius" in notice.warnings[0]
 
 
