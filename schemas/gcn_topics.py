@@ -77,6 +77,8 @@ class Topic:
         True if notices of several stages are sent about a trigger.
     role
         Of notices that are not marked as tests.
+    known
+        Whether it is one of the table, so that what it must say is known.
     significance
         Fields and units, the best first; zero counts as not given.
     refine
@@ -92,6 +94,7 @@ class Topic:
     containment: float = CORE_CONTAINMENT
     staged: bool = False
     role: Role = Role.OBSERVATION
+    known: bool = True
     significance: tuple[tuple[str, str], ...] = (
         ("image_snr", "sigma"),
         ("rate_snr", "sigma"),
@@ -365,7 +368,6 @@ TOPICS: Final[Mapping[str, Topic]] = {
     "chime": Topic(name="chime.frb", mission="CHIME", instrument="FRB", messenger=Messenger.RADIO, namespace="chime"),
     "dsa110": Topic(name="dsa110.frb", mission="DSA-110", messenger=Messenger.RADIO, namespace="dsa110"),
     "burstcube": Topic(name="burstcube.alert", mission="BurstCube", namespace="burstcube"),
-    "burstcube.test": Topic(name="burstcube.test", mission="BurstCube", namespace="burstcube", role=Role.TEST),
     "glowbug": Topic(name="glowbug.alert", mission="Glowbug", namespace="glowbug"),
     "boom": Topic(name="boom.alert", mission="BOOM", messenger=Messenger.OPTICAL, refine=_boom),
     "heasarc": Topic(name="heasarc.archive_alert", mission="HEASARC", messenger=Messenger.UNKNOWN, role=Role.UTILITY),
