@@ -1,4 +1,4 @@
-"""Whether each module is covered by tests, after a run with coverage: ``python -m tests.coverage_floor .coverage.json``."""
+"""Whether tests cover each module, after a run with coverage: ``python -m tests.coverage_floor .coverage.json``."""
 
 import json
 import sys
