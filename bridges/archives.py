@@ -148,9 +148,9 @@ class _Member(tarfile.TarInfo):
     def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
         try:
             member = super().frombuf(buf, encoding, errors)
-        except (tarfile.EOFHeaderError, tarfile.EmptyHeaderError):
-            raise
         except tarfile.HeaderError as error:
+            if not any(buf):
+                raise  # a block of zeros is the mark that ends the archive
             raise tarfile.ReadError(f"the header of a member is damaged: {error}") from error
         if member.size < 0:
             raise tarfile.ReadError(f"a member claims {member.size} bytes")

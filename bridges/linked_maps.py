@@ -17,8 +17,15 @@ second; the hour allows for those that state when observing began."""
 
 
 def link_parts(url: str) -> tuple[str, ...]:
-    """The path of a URL, component by component: ``("api", "S200115j", "files", "bayestar.fits.gz")``."""
-    return tuple(part for part in PurePosixPath(unquote(urlsplit(url).path)).parts if part != "/")
+    """The path of a URL, component by component: ``("api", "S200115j", "files", "bayestar.fits.gz")``.
+
+    Empty for what is no URL, or has no path.
+    """
+    try:
+        path = urlsplit(url).path
+    except ValueError:
+        return ()
+    return tuple(part for part in PurePosixPath(unquote(path)).parts if part.strip("/"))
 
 
 def find_linked_maps(

@@ -49,7 +49,14 @@ def put(folder: Path, name: str, body: bytes) -> None:
 
 def test_the_name_is_the_last_part_of_the_links_path():
     assert link_parts(LINK) == ("api", "superevents", "S200115j", "files", NAME)
-    assert link_parts("https://host/") == ()
+    assert link_parts("https://host/") == link_parts("//host//") == ()
+
+
+@pytest.mark.parametrize("link", ["https://[host/x.fits", "https://host]/x.fits", "https://\u2100.org/x.fits"])
+def test_a_link_that_is_no_url_links_to_nothing(tmp_path, link):
+    put(tmp_path, "x.fits", BODY["unnamed"])
+    assert link_parts(link) == ()
+    assert found(tmp_path, notice_of(skymap_url=link)) == {}
 
 
 @pytest.mark.parametrize(
