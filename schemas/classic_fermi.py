@@ -93,14 +93,9 @@ def _gbm_subthreshold(event: VOEvent, draft: Draft) -> None:
     draft.skymap_url = event.values.get("HealPix_URL") or None
 
 
-_GBM: Final = NoticeType(
-    name="FERMI_GBM",
-    mission="Fermi",
-    instrument="GBM",
-    namespace="fermi-gbm",
-    serial_params=("Sequence_Num",),
-    containment=0.68,
-)
+# Sequence_Num is no revision: among ground positions it begins anew with the second algorithm (58, then 0, 1, 2), whose
+# positions are later and better. The time of issue orders the notices of a stage.
+_GBM: Final = NoticeType(name="FERMI_GBM", mission="Fermi", instrument="GBM", namespace="fermi-gbm", containment=0.68)
 _LAT: Final = NoticeType(
     name="FERMI_LAT", mission="Fermi", instrument="LAT", namespace="fermi-lat", serial_params=("Record_Num",)
 )

@@ -149,7 +149,8 @@ def _gbm_id(fields: Fields) -> str:
 
 
 def _gbm(fields: Fields, notice: Notice) -> Notice:
-    """Stage by subtype. As for the classic form of the same notices, the published systematics are applied to all."""
+    """Stage by subtype. As for the classic form of the same notices, the published systematics are applied to all,
+    and the time of issue orders those of a stage: the record's number is not in the classic form."""
     subtype = fields.text("subtype")
     if "reliability" in fields and not subtype:
         return _gbm_subthreshold(fields, notice)
@@ -168,6 +169,7 @@ def _gbm(fields: Fields, notice: Notice) -> Notice:
         notice,
         notice_type=f"{notice.notice_type}.{subtype}" if subtype in _GBM_STAGES else notice.notice_type,
         stage=RETRACTED_LAST if notice.stage == RETRACTED_LAST else stage,
+        serial=notice.serial if notice.issued_us is None else 0,
         localisation=where,
         names=tuple(dict.fromkeys((*names, *notice.names))),
         astrophysical=_gbm_astrophysical(fields, subtype, notice.classification),
@@ -278,12 +280,8 @@ def _corners(fields: Fields, ra: float | None, dec: float | None) -> list[tuple[
 def _svom(fields: Fields, notice: Notice) -> Notice:
     """GRM, then sources of the on-board catalogue, then ECLAIRs, then MXT: the order of what a position is worth."""
     instrument = fields.text("instrument").casefold()
-    if instrument == "mxt":
-        stage, messenger = 30, Messenger.X_RAY
-    elif instrument == "grm":
-        stage, messenger = 10, Messenger.GAMMA_RAY
-    else:
-        stage, messenger = (15 if fields.texts("event_name") else 20), Messenger.GAMMA_RAY
+    stage = {"mxt": 30, "grm": 10}.get(instrument, 15 if fields.texts("event_name") else 20)
+    messenger = Messenger.X_RAY if instrument == "mxt" else Messenger.GAMMA_RAY
     return replace(notice, stage=RETRACTED_LAST if notice.stage == RETRACTED_LAST else stage, messenger=messenger)
 
 

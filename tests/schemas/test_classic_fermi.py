@@ -9,8 +9,9 @@ PLOT = "https://heasarc.gsfc.nasa.gov/FTP/fermi/data/gbm/triggers/2020/bn2001071
 LIGHT_CURVE = PLOT.replace("glg_locplot_all_bn200107188.png", "glg_lc_medres34_bn200107188.gif")
 
 
-def gbm(packet_type: int, **params: object):
-    return read(packet_type, {"TrigID": 600117987, "Sequence_Num": 7, "LightCurve_URL": LIGHT_CURVE, **params})
+def gbm(packet_type: int, date: str = "2020-01-07T04:31:00", **params: object):
+    params = {"TrigID": 600117987, "Sequence_Num": 7, "LightCurve_URL": LIGHT_CURVE, **params}
+    return read(packet_type, params, date=date)
 
 
 @pytest.mark.parametrize(
@@ -27,11 +28,18 @@ def test_gbm_positions_are_68_percent_without_their_systematic_error(packet_type
     assert notice.notice_type == name
     assert notice.trigger_id == "fermi-gbm:600117987"
     assert (notice.mission, notice.instrument, notice.messenger) == ("Fermi", "GBM", Messenger.GAMMA_RAY)
-    assert (notice.stage, notice.serial) == (stage, 7)
+    assert notice.stage == stage
     assert notice.localisation == Cone(120.5, -33.25, 1.5, 0.68, systematics)
     assert notice.trigger_time_us == T0_US
     assert notice.names == ("bn200107188",)
     assert notice.links["LightCurve_URL"] == LIGHT_CURVE
+
+
+def test_the_time_of_issue_orders_ground_positions_and_their_sequence_numbers_do_not():
+    first = gbm(112, Sequence_Num=58, date="2020-01-07T04:31:00")
+    second = gbm(112, Sequence_Num=0, date="2020-01-07T04:32:00")
+    assert (first.stage, first.serial) == (second.stage, second.serial)
+    assert first.issued_us < second.issued_us
 
 
 def test_a_gbm_alert_has_no_position():
