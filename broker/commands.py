@@ -23,12 +23,13 @@ from broker.demonstration import run_demo
 from broker.inspection import draw_findings, inspect_files, show
 from broker.loadtest import load_test
 from broker.log import configure_logging
+from broker.pairing import explain_findings
 from broker.reader import make_reader
 from broker.registry import make_matchers
 from broker.replay import Outcome, Progress
 from broker.replay import replay as replay_inputs
 from broker.skyplot import draw_sky
-from broker.tables import coincidence_table, found_against_injected_table, summary_table
+from broker.tables import coincidence_table, explanation_table, found_against_injected_table, summary_table
 from schemas.voevent_out import VoeventAuthor
 
 
@@ -67,19 +68,26 @@ def inspect(arguments: Namespace) -> int:
     """``starcross inspect``; 1 if an input could not be read."""
     configure_logging(verbose=arguments.verbose)
     config = load_config(arguments.config, arguments.overrides)
+    matchers, reader = make_matchers(config, _folder(arguments)), make_reader(config, _folder(arguments))
+    files = find_files(arguments.files)
     console = Console()
     bad = False
-    drawn = []
-    for findings in inspect_files(find_files(arguments.files), config, make_reader(config, _folder(arguments))):
+    every = []
+    for findings in inspect_files(files, config, reader):
         bad = bad or "rejected" in findings.document
         if arguments.json:
             _print_json(findings.document, indent=None)
         else:
             show(findings, console)
-        if arguments.plot:
-            drawn.append(findings)
+        every.append(findings.without_document())
+    if any(found.alerts for found in every) and any(found.notices for found in every):
+        explained = explain_findings(every, files, config, matchers)
+        if arguments.json:
+            _print_json({"pairs": None if explained is None else [asdict(one) for one in explained]}, indent=None)
+        else:
+            console.print(explanation_table(explained))
     if arguments.plot:
-        draw_findings(arguments.plot, drawn)
+        draw_findings(arguments.plot, every)
     return 1 if bad else 0
 
 

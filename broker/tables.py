@@ -9,12 +9,11 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from matchers.explain import Explanation, delay
 from schemas.records import Coincidence, State
 
 MOST_ROWS: Final = 25
 _STATE_STYLES: Final = {State.PROPOSED: "green", State.UPDATED: "cyan", State.WITHDRAWN: "dim"}
-_DAY_S: Final = 86_400
-_HOUR_S: Final = 3_600
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,15 +123,30 @@ def found_against_injected_table(rows: Iterable[InjectedRow]) -> RenderableType:
     return Group(table, Text(line + "."))
 
 
-def delay(seconds: float) -> str:
-    """A delay as a person says it: ``12 s``, ``-3.2 h``, ``4.13 d``."""
-    if abs(seconds) < 2 * 60:
-        return f"{seconds:.0f} s"
-    if abs(seconds) < 2 * _HOUR_S:
-        return f"{seconds / 60:.1f} min"
-    if abs(seconds) < 2 * _DAY_S:
-        return f"{seconds / _HOUR_S:.1f} h"
-    return f"{seconds / _DAY_S:.2f} d"
+def explanation_table(explanations: Sequence[Explanation] | None, most: int = MOST_ROWS) -> RenderableType:
+    """Each alert against each trigger: the numbers that matter, and why it does not match, or that it does.
+
+    Parameters
+    ----------
+    explanations
+        Best first; those beyond ``most`` are only counted. None if there were too many to explain.
+    """
+    if explanations is None:
+        return Text("Too many alerts and triggers to explain each pair; give fewer files.", style="bold")
+    table = _table("Alerts against triggers")
+    table.add_column("trigger", overflow="fold", min_width=12, style="bold")
+    table.add_column("matcher", no_wrap=True)
+    table.add_column("object", overflow="fold", min_width=12)
+    table.add_column("after", justify="right", no_wrap=True)
+    table.add_column("level", justify="right", no_wrap=True)
+    table.add_column("verdict", overflow="fold", min_width=16)
+    for one in explanations[:most]:
+        verdict = Text("; ".join(one.against), style="yellow") if one.against else Text("matches", style="green")
+        level = "-" if one.credible_level is None else f"{one.credible_level:.3f}"
+        source = _plain(one.object_id)
+        table.add_row(_plain(one.trigger_id), _plain(one.matcher or "-"), source, delay(one.delta_t_s), level, verdict)
+    more = len(explanations) - most
+    return Group(table, Text(f"and {more} more (--json shows all)", style="dim")) if more > 0 else table
 
 
 def _table(title: str) -> Table:
