@@ -42,6 +42,10 @@ def test_the_time_of_issue_orders_ground_positions_and_their_sequence_numbers_do
     assert first.issued_us < second.issued_us
 
 
+def test_sequence_numbers_order_flight_positions():
+    assert [gbm(111, Sequence_Num=number).serial for number in (47, 59)] == [47, 59]
+
+
 def test_a_gbm_alert_has_no_position():
     notice = read(110, {"TrigID": 600117987, "Coords_String": "unavailable/inappropriate"}, position=(0, 0), radius=0)
     assert notice.trigger_id == "fermi-gbm:600117987"
