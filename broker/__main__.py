@@ -53,8 +53,11 @@ def build_parser() -> argparse.ArgumentParser:
     inspect = _command(
         actions,
         "inspect",
-        "show what starcross understands of any packet, notice or sky map",
-        "examples:\n  starcross inspect notice.xml\n  starcross inspect --json night.tar.gz | jq .\n"
+        "show what starcross understands of any packet, notice or sky map, and why alerts do not match",
+        "Of alerts and notices together it says what speaks against each pair: a cut,\n"
+        "the time, the region, or that the object is not new.\n\n"
+        "examples:\n  starcross inspect notice.xml\n  starcross inspect packet.avro notice.xml\n"
+        "  starcross inspect --json night.tar.gz | jq .\n"
         "  starcross inspect bayestar.multiorder.fits --plot map.png",
     )
     _add_config(inspect)
