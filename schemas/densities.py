@@ -47,6 +47,14 @@ def skymap_of(localisation: Localisation) -> SkyMap:
     ------
     BadSkyMap
         If a number is not finite or out of range, or the bytes of a map cannot be read.
+
+    Examples
+    --------
+    A circle of 1 deg that holds 90 % is the 90 % region, of pi square degrees:
+
+    >>> skymap = skymap_of(Cone(ra_deg=180.0, dec_deg=30.0, radius_deg=1.0, containment=0.9))
+    >>> print(f"{skymap.area_deg2(0.9):.2f}")
+    3.14
     """
     match localisation:
         case Cone():

@@ -162,6 +162,13 @@ class Circle:
         ------
         ValueError
             If the radius is outside that range or the centre is no position.
+
+        Examples
+        --------
+        >>> circle = Circle.around(ra_deg=359.9, dec_deg=0.0, radius_deg=0.2)
+        >>> ra_deg, dec_deg = np.array([0.05, 0.2]), np.zeros(2)
+        >>> circle.contains(ra_deg, dec_deg, pixels_of(ra_deg, dec_deg)).tolist()
+        [True, False]
         """
         if not 0 < radius_deg <= 180:  # noqa: PLR2004 - degrees
             raise ValueError(f"radius of a circle is {radius_deg} deg, expected 0 < radius <= 180")

@@ -79,6 +79,13 @@ def us_from_iso(text: str) -> int:
     ------
     ValueError
         If the text is no valid date and time, or outside the years that `iso_from_us` can write.
+
+    Examples
+    --------
+    >>> us_from_iso("1970-01-01T00:00:01.5Z")
+    1500000
+    >>> us_from_iso("2020-01-07 04:30:12") == us_from_iso("2020-01-07T05:30:12+01:00")
+    True
     """
     found = _ISO.fullmatch(text)
     if not found:
