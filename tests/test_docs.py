@@ -16,7 +16,9 @@ import pytest
 from pydantic import BaseModel
 from rich.console import Console
 
+from bridges import archives
 from bridges.simulator import NightPlan, simulate
+from broker import inputs
 from broker.__main__ import build_parser, main
 from broker.config import Config, LsstSection, MatcherSection, ReplaySection, TriggersSection, VoeventSection
 from broker.registry import make_matchers
@@ -55,9 +57,9 @@ def found(tmp_path_factory) -> Path:
     out = folder / "starcross-demo"
     simulate(3, NightPlan().scaled(0.03)).write(out / "nights")
     (out / "nights/notices/bad.xml").write_bytes(b"<VOEvent")
-    inputs = ["--alerts", out / "nights/alerts", "--notices", out / "nights/notices"]
+    paths = ["--alerts", out / "nights/alerts", "--notices", out / "nights/notices"]
     with contextlib.redirect_stdout(io.StringIO()):
-        arguments = ["replay", "--set", "triggers.include_tests=true", *inputs, "--out", out, "--plot"]
+        arguments = ["replay", "--set", "triggers.include_tests=true", *paths, "--out", out, "--plot"]
         assert main([str(argument) for argument in arguments]) == 0
     return folder
 
@@ -243,6 +245,20 @@ def test_a_rejected_input_is_told_as_documented(found):
     assert rejection["reason"] in first_cells("docs/outputs.md", "Rejected inputs")
 
 
+def test_every_verdict_on_a_pair_is_documented(found, capsys):
+    documented = first_cells("docs/tutorial.md", "Why did something not match?")
+    prefixes = tuple(verdict.removesuffix("...") for verdict in documented)
+    nights = found / "starcross-demo/nights"
+    notices = sorted(str(path) for path in (nights / "notices").iterdir())[:20]
+    archives_of_alerts = sorted(str(path) for path in (nights / "alerts").iterdir())
+    for include_tests in ("true", "false"):
+        main(["inspect", "--json", "--set", f"triggers.include_tests={include_tests}", *notices, *archives_of_alerts])
+        pairs = json.loads(capsys.readouterr().out.splitlines()[-1])["pairs"]
+        against = {verdict for pair in pairs for verdict in pair["against"]}
+        assert against
+        assert [verdict for verdict in against if not verdict.startswith(prefixes)] == []
+
+
 # --- inputs ----------------------------------------------------------------------------------------------------------
 
 
@@ -260,6 +276,11 @@ def test_the_limits_are_those_of_the_code():
     limits = {row[0]: row[1] for row in tables("docs/inputs.md")["Limits"]}
     expected = {
         "a file or archive member": [f"{ReplaySection().message_mib} MiB"],
+        "what an archive unpacks to": [
+            f"{bounded.MAX_RATIO} times",
+            f"{archives.ALWAYS_ALLOWED // mib} MiB is always",
+        ],
+        "what stands between two members of an archive": [f"{archives.HEADER_BYTES // mib} MiB"],
         "what a gzipped message unpacks to": [
             f"{reading.MESSAGE_BYTES // mib} MiB",
             f"{bounded.MAX_RATIO} times",
@@ -285,6 +306,8 @@ def test_the_limits_are_those_of_the_code():
     for what, parts in expected.items():
         assert [part for part in parts if part not in limits[what]] == [], what
     assert json_limits == bounded_json.DEFAULT_LIMITS
+    batches = f"at most {inputs.BATCH_MESSAGES} messages, which end once they hold {inputs.BATCH_BYTES // mib} MiB"
+    assert batches in " ".join(text_of("docs/inputs.md").split())
 
 
 # --- snippets --------------------------------------------------------------------------------------------------------
@@ -378,6 +401,19 @@ def test_files_that_are_named_exist(page):
     text = page.read_text(encoding="utf-8")
     named = set(re.findall(rf"`((?:{'|'.join(FOLDERS)})/[\w./-]*\w/?)`", text))
     assert [name for name in sorted(named) if not (PROJECT / name).exists()] == []
+
+
+def test_the_architecture_names_every_module():
+    text = text_of("ARCHITECTURE.md")
+    where = {
+        floor: set(code(line))
+        for floor, line in re.findall(r"^- \*\*`(\w+)/`\*\*: (.*?)(?=^- |\n\n)", text, re.MULTILINE | re.DOTALL)
+    }
+    assert set(where) == {"broker", "bridges", "matchers", "schemas"}
+    for floor, named in where.items():
+        modules = {path.stem for path in (PROJECT / floor).glob("*.py")} - {"__init__"}
+        packages = {path.parent.name for path in (PROJECT / floor).glob("*/__init__.py")}
+        assert named == modules | packages, floor
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
