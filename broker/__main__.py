@@ -1,6 +1,7 @@
 """The command ``starcross``."""
 
 import argparse
+import math
 import os
 import sys
 import traceback
@@ -36,7 +37,7 @@ def build_parser() -> argparse.ArgumentParser:
 
     demo = _command(actions, "demo", "simulate a week of nights, search it, and show what was found")
     _add_out(demo, Path("starcross-demo"))
-    demo.add_argument("--seed", type=int, default=1, help="seed of the simulation (default: %(default)s)")
+    demo.add_argument("--seed", type=seed, default=1, help="seed of the simulation (default: %(default)s)")
 
     replay = _command(
         actions,
@@ -74,12 +75,12 @@ def build_parser() -> argparse.ArgumentParser:
     _add_config(simulate)
     goal = simulate.add_mutually_exclusive_group(required=True)
     goal.add_argument("--out", type=Path, metavar="DIR", help="write alerts/, notices/ and injections.jsonl there")
-    goal.add_argument("--rate", type=float, metavar="ALERTS_PER_S", help="load test: alerts a second; 0 for no limit")
+    goal.add_argument("--rate", type=rate, metavar="ALERTS_PER_S", help="load test: alerts a second; 0 for no limit")
     simulate.add_argument(
-        "--seconds", type=float, default=10.0, help="how long a load test lasts (default: %(default)s)"
+        "--seconds", type=duration, default=10.0, help="how long a load test lasts (default: %(default)s)"
     )
     simulate.add_argument("--json", action="store_true", help="print the load test's figures as JSON")
-    simulate.add_argument("--seed", type=int, default=1, help="seed of the simulation (default: %(default)s)")
+    simulate.add_argument("--seed", type=seed, default=1, help="seed of the simulation (default: %(default)s)")
 
     check = _command(actions, "check", "check a configuration and print it with all its defaults")
     check.add_argument("config", type=Path, nargs="?", metavar="CONFIG", help="a TOML file; without it, the defaults")
@@ -131,6 +132,30 @@ def _add_inputs(parser: argparse.ArgumentParser) -> None:
         metavar="PATH",
         help="notices, and the sky maps that they link to: files, folders, tar archives",
     )
+
+
+def seed(text: str) -> int:
+    """A seed, 0 or more."""
+    number = int(text)
+    if number < 0:
+        raise argparse.ArgumentTypeError(f"expected 0 or more (given: {text})")
+    return number
+
+
+def rate(text: str) -> float:
+    """A number a second, 0 or more."""
+    number = float(text)
+    if not 0 <= number < math.inf:
+        raise argparse.ArgumentTypeError(f"expected 0 or more (given: {text})")
+    return number
+
+
+def duration(text: str) -> float:
+    """Seconds, more than 0."""
+    number = float(text)
+    if not 0 < number < math.inf:
+        raise argparse.ArgumentTypeError(f"expected more than 0 (given: {text})")
+    return number
 
 
 def _add_out(parser: argparse.ArgumentParser, default: Path | None) -> None:

@@ -30,6 +30,7 @@ from broker.replay import Outcome, Progress
 from broker.replay import replay as replay_inputs
 from broker.skyplot import draw_sky
 from broker.tables import coincidence_table, explanation_table, found_against_injected_table, summary_table
+from schemas.errors import ConfigurationError
 from schemas.voevent_out import VoeventAuthor
 
 
@@ -87,7 +88,8 @@ def inspect(arguments: Namespace) -> int:
         else:
             console.print(explanation_table(explained))
     if arguments.plot:
-        draw_findings(arguments.plot, every)
+        with _writing(arguments.plot):
+            draw_findings(arguments.plot, every)
     return 1 if bad else 0
 
 
@@ -96,7 +98,8 @@ def simulate(arguments: Namespace) -> int:
     configure_logging(verbose=arguments.verbose)
     config = load_config(arguments.config, arguments.overrides)
     if arguments.out:
-        simulate_night(arguments.seed).write(arguments.out)
+        with _writing(arguments.out):
+            simulate_night(arguments.seed).write(arguments.out)
         Console().print(f"simulated nights: {arguments.out}")
         return 0
     matchers, reader = make_matchers(config, _folder(arguments)), make_reader(config, _folder(arguments))
@@ -127,6 +130,15 @@ def check(arguments: Namespace) -> int:
 def _folder(arguments: Namespace) -> Path:
     """Where relative paths of the configuration start."""
     return arguments.config.parent if arguments.config else Path()
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """A path that cannot be written to is a wrong call."""
+    try:
+        yield
+    except OSError as error:
+        raise ConfigurationError(f"{path}: cannot be written: {error.strerror or error}") from error
 
 
 def _author(config: Config) -> VoeventAuthor:
