@@ -23,7 +23,8 @@ def fink2021_region(trigger: Trigger) -> Region | None:
     Its radius is 3 times the reported radius for Swift, the reported radius but at most 5 deg for Fermi, and 3 sigma of
     the circular Gaussian that holds the reported containment for all others. The radius is that of the notice
     that gave the position in use, without any systematic error; an ellipse counts by its semi-major axis. None
-    where that notice reported neither: a trigger with nothing but a map is not searched by this rule.
+    where that notice reported neither, or numbers that make no circle: a trigger with nothing but a map is not searched
+    by this rule.
     """
     reported = trigger.localised_by.localisation if trigger.localised_by else None
     if isinstance(reported, Cone):
@@ -31,6 +32,9 @@ def fink2021_region(trigger: Trigger) -> Region | None:
     elif isinstance(reported, Ellipse):
         radius_deg = reported.semi_major_deg
     else:
+        return None
+    is_position = math.isfinite(reported.ra_deg) and abs(reported.dec_deg) <= 90  # noqa: PLR2004 - degrees
+    if not (is_position and 0 < radius_deg < math.inf and 0 < reported.containment < 1):
         return None
     mission = trigger.mission.casefold()
     if mission == "swift":

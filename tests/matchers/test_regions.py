@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from matchers.regions import credible_region, fink2021_region
+from matchers.triggers import fold
 from schemas.densities import skymap_of
 from schemas.localisation import Annulus, Cone, Ellipse
 from schemas.records import Notice
@@ -75,3 +76,24 @@ def test_what_reports_no_circle_is_not_searched_by_the_published_rule(localisati
     assert trigger.skymap is not None
     assert fink2021_region(trigger) is None
     assert skymap_of(cone()) is not None
+
+
+@pytest.mark.parametrize("mission", ["Fermi", "Swift", "INTEGRAL"])
+@pytest.mark.parametrize(
+    "reported",
+    [
+        Cone(10, 20, 0.0, 0.9),
+        Cone(10, 20, -1.0, 0.9),
+        Cone(10, 20, math.nan, 0.9),
+        Cone(10, 20, math.inf, 0.9),
+        Cone(10, 20, 1.0, 1.0),
+        Cone(10, 20, 1.0, 0.0),
+        Cone(math.nan, 20, 1.0, 0.9),
+        Cone(10, 91, 1.0, 0.9),
+    ],
+)
+def test_numbers_that_make_no_circle_are_no_region_although_a_linked_map_gives_a_position(mission, reported):
+    notice = notice_of(mission=mission, localisation=reported)
+    trigger = fold([notice], {notice.ivorn: skymap_of(cone())})
+    assert trigger is not None
+    assert fink2021_region(trigger) is None
