@@ -49,7 +49,7 @@ floors: $(STAMP)
 	$(BIN)/lint-imports
 
 docs: $(STAMP)
-	$(BIN)/python -m pytest -q tests/test_docs.py --doctest-modules schemas matchers
+	$(BIN)/python -m pytest -q tests/test_docs.py tests/test_pages.py --doctest-modules schemas matchers
 
 lock: $(STAMP)  ## resolve constraints.txt anew, for every Python from 3.11 on
 	$(BIN)/python -m pip install --quiet uv
