@@ -1,10 +1,11 @@
 """Where to look for a trigger's counterpart: the two rules that make a region of a localisation."""
 
 import math
+from functools import lru_cache
 
 from schemas.localisation import Cone, Ellipse
 from schemas.records import Trigger
-from schemas.sky import Circle, Region
+from schemas.sky import Circle, Region, SkyMap
 
 FERMI_LARGEST_DEG = 5.0
 SWIFT_RADII = 3.0
@@ -14,7 +15,13 @@ WHOLE_SKY_DEG = 180.0
 
 def credible_region(trigger: Trigger, level: float) -> Region | None:
     """All positions with a credible level of at most ``level``; None without a position."""
-    return None if trigger.skymap is None else trigger.skymap.credible_region(level)
+    return None if trigger.skymap is None else _region(trigger.skymap, level)
+
+
+@lru_cache(maxsize=64)
+def _region(skymap: SkyMap, level: float) -> Region:
+    """Making a cover takes long, and of the many notices of a trigger few move it."""
+    return skymap.credible_region(level)
 
 
 def fink2021_region(trigger: Trigger) -> Region | None:

@@ -24,6 +24,17 @@ def test_the_credible_region_of_a_circle_at_its_own_level_is_the_circle():
     assert not holds(region, 10, 2.0001)
 
 
+def test_notices_that_do_not_move_a_trigger_make_no_new_region():
+    skymap = skymap_of(cone())
+    first, second = notice_of(), notice_of(ivorn="ivo://t/n#2", localisation=None, stage=9)
+    before, after = fold([first], {first.ivorn: skymap}), fold([first, second], {first.ivorn: skymap})
+    assert before is not None
+    assert after is not None
+    assert credible_region(before, 0.9) is credible_region(after, 0.9)
+    assert credible_region(before, 0.5) is not credible_region(after, 0.9)
+    assert credible_region(trigger_of(first), 0.9) is not credible_region(after, 0.9)
+
+
 def test_without_a_position_there_is_no_region():
     trigger = trigger_of(notice_of(localisation=None))
     assert credible_region(trigger, 0.9) is None
