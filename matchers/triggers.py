@@ -16,10 +16,12 @@ _LONG_AGO = -(1 << 63)
 def order_of(notice: Notice) -> tuple[Any, ...]:
     """Sort key among the notices of one trigger: stage, serial, time of issue, and then whatever tells them apart.
 
+    At the same instant a retraction comes last: what was taken back is not revived by what it takes back.
+
     A notice that does not say when it was issued comes before those that do.
     """
     issued_us = _LONG_AGO if notice.issued_us is None else notice.issued_us
-    return notice.stage, notice.serial, issued_us, notice.ivorn, notice.message.body
+    return notice.stage, notice.serial, issued_us, notice.kind is Kind.RETRACTION, notice.ivorn, notice.message.body
 
 
 def fold(notices: Iterable[Notice], skymaps: Mapping[str, SkyMap]) -> Trigger | None:

@@ -93,8 +93,8 @@ def _gbm_subthreshold(event: VOEvent, draft: Draft) -> None:
     draft.skymap_url = event.values.get("HealPix_URL") or None
 
 
-# Sequence_Num grows with time among flight positions alone. Among ground positions it begins anew with the second
-# algorithm (58, then 0, 1, 2), whose positions are later and better: there the time of issue gives the order.
+# Within a stage the time of issue gives the order, in the classic and the JSON form alike: the JSON form has no number,
+# and Sequence_Num begins anew with the second ground algorithm (58, then 0, 1, 2), whose positions are later, better.
 _GBM: Final = NoticeType(name="FERMI_GBM", mission="Fermi", instrument="GBM", namespace="fermi-gbm", containment=0.68)
 _LAT: Final = NoticeType(
     name="FERMI_LAT", mission="Fermi", instrument="LAT", namespace="fermi-lat", serial_params=("Record_Num",)
@@ -109,7 +109,6 @@ FERMI: Final[NoticeTypes] = {
         _GBM,
         name="FERMI_GBM_FLT_POS",
         stage=20,
-        serial_params=("Sequence_Num",),
         systematics=Systematics.GBM_FLIGHT,
         significance=(("Data_Signif", "sigma"),),
         refine=_gbm_flight,

@@ -171,8 +171,11 @@ def known_topic(name: str) -> Topic | None:
 
 
 def content_ivorn(name: str, body: bytes) -> str:
-    """An identifier for a notice that has none: equal for the same bytes, different for others."""
-    return f"ivo://gcn.nasa.gov/{name}#{hashlib.sha256(body).hexdigest()[:16]}"
+    """An identifier for a notice that has none: equal for the same bytes, different for others.
+
+    It is made here, and its authority says so: nobody else's name is used for it.
+    """
+    return f"ivo://starcross.invalid/notices/{name}#{hashlib.sha256(body).hexdigest()[:16]}"
 
 
 def fits_of_base64(text: Json) -> bytes:

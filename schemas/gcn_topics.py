@@ -13,6 +13,7 @@ from typing import Final
 
 from schemas.bounded_json import Fields
 from schemas.classic_fermi import GBM_NO_BURST_PROBABILITY
+from schemas.classic_other import SUPEREVENT_ROLES
 from schemas.localisation import Cone, Ellipse, Localisation, Systematics
 from schemas.records import Citation, Messenger, Notice, Role
 
@@ -228,7 +229,7 @@ def _lvk_neutrinos(fields: Fields, notice: Notice) -> Notice:
     wave = fields.text("ref_ID")
     return replace(
         notice,
-        role=Role.MOCK if wave.startswith("M") and notice.role is Role.OBSERVATION else notice.role,
+        role=SUPEREVENT_ROLES.get(wave[:1], notice.role) if notice.role is Role.OBSERVATION else notice.role,
         localisation=notice.localisation or min(events, key=lambda event: event[0], default=(0.0, None))[1],
         trigger_time_error_s=notice.trigger_time_error_s or _SEARCH_HALF_S,
         significance=min(p_values, default=None),

@@ -58,7 +58,7 @@ def test_the_shared_fields_of_a_mission_that_nobody_has_seen():
     digest = hashlib.sha256(body).hexdigest()[:16]
     assert notice.message is message
     assert notice.notice_type == "new_eye.cam.alert"
-    assert notice.ivorn == f"ivo://gcn.nasa.gov/new_eye.cam.alert#{digest}"
+    assert notice.ivorn == f"ivo://starcross.invalid/notices/new_eye.cam.alert#{digest}"
     assert notice.trigger_id == "new-eye:NE_1"
     assert notice.names == ("NE-240824A", "NE 1", "other")
     assert (notice.mission, notice.instrument, notice.messenger) == ("New Eye", "Cam", Messenger.NEUTRINO)
