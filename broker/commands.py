@@ -19,7 +19,7 @@ from bridges.files import find_files
 from bridges.folder import OutputFolder
 from bridges.simulator import simulate as simulate_night
 from broker.config import Config, load_config
-from broker.demonstration import run_demo
+from broker.demonstration import DEMO_SETTINGS, run_demo
 from broker.inspection import draw_findings, inspect_files, show
 from broker.loadtest import load_test
 from broker.log import configure_logging
@@ -96,12 +96,12 @@ def inspect(arguments: Namespace) -> int:
 def simulate(arguments: Namespace) -> int:
     """``starcross simulate``."""
     configure_logging(verbose=arguments.verbose)
-    config = load_config(arguments.config, arguments.overrides)
     if arguments.out:
         with _writing(arguments.out):
             simulate_night(arguments.seed).write(arguments.out)
         Console().print(f"simulated nights: {arguments.out}")
         return 0
+    config = load_config(arguments.config, (*DEMO_SETTINGS, *arguments.overrides))
     matchers, reader = make_matchers(config, _folder(arguments)), make_reader(config, _folder(arguments))
     report = asyncio.run(
         load_test(config, matchers, reader, seed=arguments.seed, alerts_per_s=arguments.rate, seconds=arguments.seconds)

@@ -174,6 +174,6 @@ def _add_counts(table: Table, counts: Mapping[str, Any], depth: int) -> None:
         elif value is None:
             table.add_row(label, Text("-", style="dim"))
         elif isinstance(value, int | float) and not isinstance(value, bool):
-            table.add_row(label, Text(f"{value:,}", style="" if value else "dim"))
+            table.add_row(label, Text(f"{round(value, 3):,}", style="" if value else "dim"))
         else:
             table.add_row(label, _plain(str(value)))
