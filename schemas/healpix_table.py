@@ -15,7 +15,7 @@ from schemas.errors import BadSkyMap, Reason
 from schemas.fits import Table
 from schemas.moc import intervals_of_uniq, require_disjoint
 from schemas.pixels import ORDER, PIXEL_SR, Array, Pixels, cell_centres, pixels_of
-from schemas.sky import SkyMap
+from schemas.sky import CellTable, SkyMap
 
 SUM_TOLERANCE = 1e-3
 """A map whose probabilities sum to 1 within this is normalised; another is no probability map."""
@@ -100,9 +100,8 @@ def _skymap(grid: _Grid, model: str, odd: tuple[str, ...]) -> SkyMap:
     peak = descending[0]
     order = ORDER - (int(grid.hi[peak] - grid.lo[peak]).bit_length() - 1) // 2
     ra, dec = cell_centres(grid.lo[peak : peak + 1] >> 2 * (ORDER - order), order)
-    return SkyMap(
-        grid.lo, grid.hi, density, level, float(ra[0]), float(dec[0]), model, distance=grid.distance, warnings=odd
-    )
+    cells = CellTable(grid.lo, grid.hi, density, level)
+    return SkyMap(cells, float(ra[0]), float(dec[0]), model, distance=grid.distance, warnings=odd)
 
 
 def _uniq_cells(table: Table, count: int) -> tuple[Pixels, Pixels]:
