@@ -185,7 +185,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     except Exception as error:  # noqa: BLE001 - the last resort: told in one line, with its place on request
         problems.print(f"starcross: internal failure: {type(error).__name__}: {error}", style="red", markup=False)
-        problems.print("".join(traceback.format_exception(error)) if arguments.verbose else "(--verbose shows where)")
+        where = "".join(traceback.format_exception(error)) if arguments.verbose else "(--verbose shows where)"
+        problems.print(where, markup=False)
         return 1
     return code
 

@@ -60,7 +60,8 @@ def demo(arguments: Namespace) -> int:
     _show_outcome(console, result.outcome, arguments.out)
     console.print(found_against_injected_table(result.rows))
     console.print(
-        f"The simulated nights are in {arguments.out / 'nights'}; the sky is drawn in {arguments.out / 'sky.png'}."
+        f"The simulated nights are in {arguments.out / 'nights'}; the sky is drawn in {arguments.out / 'sky.png'}.",
+        markup=False,
     )
     return 0
 
@@ -99,7 +100,7 @@ def simulate(arguments: Namespace) -> int:
     if arguments.out:
         with _writing(arguments.out):
             simulate_night(arguments.seed).write(arguments.out)
-        Console().print(f"simulated nights: {arguments.out}")
+        Console().print(f"simulated nights: {arguments.out}", markup=False)
         return 0
     config = load_config(arguments.config, (*DEMO_SETTINGS, *arguments.overrides))
     matchers, reader = make_matchers(config, _folder(arguments)), make_reader(config, _folder(arguments))
@@ -123,7 +124,9 @@ def check(arguments: Namespace) -> int:
     else:
         names = ", ".join(matcher.name for matcher in matchers)
         shown = arguments.config or "the defaults"
-        Console().print(f"{shown}: valid; configuration {config.fingerprint()}; matchers: {names}", soft_wrap=True)
+        Console().print(
+            f"{shown}: valid; configuration {config.fingerprint()}; matchers: {names}", soft_wrap=True, markup=False
+        )
     return 0
 
 
@@ -169,7 +172,7 @@ def _draw(path: Path, outcome: Outcome, title: str, progress: Progress) -> None:
 def _show_outcome(console: Console, outcome: Outcome, out: Path) -> None:
     console.print(summary_table(outcome.summary))
     console.print(coincidence_table(outcome.coincidences))
-    console.print(f"Results: {out}")
+    console.print(f"Results: {out}", markup=False)
 
 
 def _print_json(document: Any, indent: int | None = 2) -> None:

@@ -240,12 +240,11 @@ def _plain(value: Any) -> Any:
 def show(findings: Findings, console: Console) -> None:
     """Print one input's findings for a person."""
     document = findings.document
-    title = Text.assemble((document["origin"], "bold"), "  ", (document["format"], "cyan"))
+    title = Text.assemble((_shown(document["origin"]), "bold"), "  ", (_shown(document["format"]), "cyan"))
     console.print(title, soft_wrap=True)
     for rejection in document.get("rejected", ()):
-        console.print(
-            Text(f"  cannot be used: {rejection['reason']}: {rejection['detail']}", style="red"), soft_wrap=True
-        )
+        what = _shown(f"{rejection['reason']}: {rejection['detail']}")
+        console.print(Text(f"  cannot be used: {what}", style="red"), soft_wrap=True)
     alerts = document.get("alerts", ())
     for alert in alerts[:MOST_ALERTS_SHOWN]:
         verdict = Text(f"cut by {alert['cut_by']}", "yellow") if alert["cut_by"] else Text("passes all cuts", "green")
@@ -263,7 +262,7 @@ def _fields(what: str, values: dict[str, Any], verdict: Text | None) -> Renderab
     table.add_column(style="dim", no_wrap=True)
     table.add_column(overflow="fold")
     for name, value in _flat(values):
-        table.add_row(name, Text(_shown(value)))
+        table.add_row(Text(_shown(name)), Text(_shown(value)))
     if verdict is not None:
         table.add_row("", verdict)
     return Panel(table, title=what, title_align="left", border_style="dim")
