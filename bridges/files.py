@@ -15,7 +15,8 @@ MESSAGE_BYTES_MAX = 64 << 20
 
 @dataclass(frozen=True, slots=True)
 class FoundFile:
-    """A regular file below one of the given paths, with the name that messages from it carry."""
+    """A regular file below one of the given paths, with the name that messages from it carry: beginning with the given
+    file's or folder's own name, so that it does not matter from where the path was given."""
 
     path: Path
     label: str
@@ -34,7 +35,7 @@ def find_files(paths: Iterable[Path]) -> list[FoundFile]:
     for path in paths:
         if not path.exists():
             raise ConfigurationError(f"no such file or folder: {path}")
-        shown = path if not path.is_absolute() and ".." not in path.parts else Path(path.resolve().name)
+        shown = Path(path.resolve().name)
         try:
             below = sorted(path.rglob("*")) if path.is_dir() else [path]
             for file in below:

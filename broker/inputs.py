@@ -65,7 +65,7 @@ def read_inputs(
     files = [*(file for file in alert_files if file.path.resolve() not in noticed), *notice_files]
     read = read_files(files, bytes_max=bytes_max, on_progress=on_progress)
     for batch in _batches(read):
-        inputs.messages["all"] += len(batch)
+        inputs.messages["messages"] += len(batch)
         inputs.rejected += [message for message in batch if isinstance(message, Rejection)]
         for reading in reader.read([message for message in batch if isinstance(message, Message)]):
             for alerts in reading.alerts:

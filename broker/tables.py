@@ -30,8 +30,10 @@ class InjectedRow:
         Its place among the trigger's coincidences, from 1; None if it was not found.
     of
         How many coincidences the trigger has.
+    findable
+        Whether the survey took an alert of it that passes the quality cuts, so that a search could find it.
     note
-        Why it could not be found, where that is known: ``too faint``.
+        Why it was not found, where that is known: ``too faint``.
     """
 
     kind: str
@@ -39,6 +41,7 @@ class InjectedRow:
     trigger_id: str
     rank: int | None
     of: int
+    findable: bool = True
     note: str = ""
 
 
@@ -108,18 +111,20 @@ def found_against_injected_table(rows: Iterable[InjectedRow]) -> RenderableType:
     table.add_column("found")
     for row in rows:
         found = (
-            Text("yes", style="green") if row.rank is not None else Text("no", style="dim" if row.note else "bold red")
+            Text("yes", style="green")
+            if row.rank is not None
+            else Text("no", style="bold red" if row.findable else "dim")
         )
         if row.note:
             found.append(f", {_plain(row.note)}", style="dim")
         place = f"{row.rank} of {row.of}" if row.rank is not None else ""
         table.add_row(_plain(row.kind), _plain(row.name), _plain(row.trigger_id), place, found)
-    could = [row for row in rows if row.rank is not None or not row.note]
+    could = [row for row in rows if row.findable]
     count = sum(row.rank is not None for row in could)
     first = sum(row.rank == 1 for row in could)
-    line = f"found {count} of {len(could)} that could be found, {first} of them ranked first"
+    line = f"found {count} of {len(could)} that gave a good alert, {first} of them ranked first"
     if len(could) < len(rows):
-        line += f"; {len(rows) - len(could)} more could not be found"
+        line += f"; {len(rows) - len(could)} more gave none"
     return Group(table, Text(line + "."))
 
 
