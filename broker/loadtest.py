@@ -70,16 +70,23 @@ async def load_test(
 
 
 async def _run_for(source: SimulatorSource, emit: Emit, seconds: float, alerts_per_s: float) -> float:
-    """Run a source for a time that begins when the first batch does: the simulation before it takes seconds itself."""
+    """Run a source for a time, and return how long that was.
+
+    It begins with the first batch, as the simulation before it takes seconds itself, and ends with a whole one.
+    """
     began: float | None = None
+    ends = 0.0
 
     async def timed(messages: Sequence[Message]) -> Receipt:
-        nonlocal began
+        nonlocal began, ends
         if began is None:
             waited_s = len(messages) / alerts_per_s if alerts_per_s else 0.0
             began = perf_counter() - waited_s
-            limit.reschedule(asyncio.get_running_loop().time() + seconds - waited_s)
-        return await emit(messages)
+            ends = asyncio.get_running_loop().time() - waited_s + seconds
+        limit.reschedule(None)
+        receipt = await emit(messages)
+        limit.reschedule(ends)
+        return receipt
 
     try:
         async with asyncio.timeout(None) as limit:
