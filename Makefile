@@ -24,7 +24,8 @@ $(STAMP): pyproject.toml constraints.txt setup.py
 	echo "making $(VENV) with $$($$python --version)"; \
 	rm -rf $(VENV) && $$python -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --constraint constraints.txt pip setuptools Cython
-	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-build-isolation --editable '.[dev]'
+	@echo "installing what pyproject.toml names, in the versions of constraints.txt"
+	@PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --constraint constraints.txt --no-build-isolation --editable '.[dev]'
 	@touch $@
 
 # Where there is no C compiler this builds nothing, and the walker runs as plain Python.
@@ -55,7 +56,7 @@ floors: $(STAMP)
 	$(BIN)/lint-imports
 
 docs: $(BUILT)
-	$(BIN)/python -m pytest -q tests/test_docs.py --doctest-modules schemas matchers
+	$(BIN)/python -m pytest -q tests/test_docs.py tests/test_pages.py --doctest-modules schemas matchers
 
 lock: $(STAMP)  ## resolve constraints.txt anew, for every Python from 3.11 on
 	$(BIN)/python -m pip install --quiet uv

@@ -88,7 +88,10 @@ def add_from_package(catalogue: SchemaCatalogue, package: str = PACKAGE) -> tupl
         texts = [_read(Path(str(file.locate()))) for file in files if file.suffix == ".avsc"]
     except (BadPacket, OSError) as error:
         raise ConfigurationError(f"package {package}: {error}") from error
-    return _add_lsst(catalogue, texts, f"package {package}")
+    added = _add_lsst(catalogue, texts, f"package {package}")
+    if not added:  # from Python 3.12 on, files that are gone are not listed
+        raise ConfigurationError(f"package {package}: holds no lsst.v*.alert.avsc; install it again")
+    return added
 
 
 class SchemaRegistry:

@@ -1,5 +1,6 @@
 """``starcross demo``: simulated nights through the same replay as real ones, and what it found of what was injected."""
 
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from broker.registry import make_matchers
 from broker.replay import Outcome, Progress, replay
 from broker.tables import InjectedRow
 from matchers.rank import rank
+from schemas.errors import ConfigurationError
 from schemas.records import State, Trigger
 from schemas.sky import pixels_of
 from schemas.voevent_out import VoeventAuthor
@@ -41,12 +43,29 @@ def run_demo(seed: int, out: Path, progress: Progress) -> Demonstration:
     author = VoeventAuthor(**config.voevent.model_dump())
     with OutputFolder(out, author) as folder:
         progress.begin("simulate", 1)
+        clear_nights(out / "nights")
         night = simulate(seed)
         night.write(out / "nights")
         progress.advance(1)
         matchers, reader = make_matchers(config, Path()), make_reader(config, Path())
         outcome = replay(config, matchers, reader, [out / "nights/alerts"], [out / "nights/notices"], folder, progress)
     return Demonstration(outcome, [compared(injection, outcome) for injection in night.injections])
+
+
+def clear_nights(folder: Path) -> None:
+    """Remove an earlier demo's nights, which may be another seed's and would be replayed with the new ones.
+
+    Raises
+    ------
+    ConfigurationError
+        If the folder holds anything that a demo does not write.
+    """
+    if not folder.exists():
+        return
+    strangers = {path.name for path in folder.iterdir()} - {"alerts", "notices", "truth.json"}
+    if strangers:
+        raise ConfigurationError(f"{folder}: holds {min(strangers)}, which no demo wrote; choose another --out")
+    shutil.rmtree(folder)
 
 
 def compared(injection: Injection, outcome: Outcome) -> InjectedRow:
@@ -61,6 +80,7 @@ def compared(injection: Injection, outcome: Outcome) -> InjectedRow:
         trigger_id=injection.trigger_id,
         rank=place,
         of=len(names),
+        findable=injection.detectable,
         note=injection.why_not or ("" if place else _why_missed(injection, outcome.triggers)),
     )
 

@@ -1,7 +1,7 @@
 """Triggers as their notices tell them, and the windows in which alerts of them are awaited."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,10 +16,12 @@ _LONG_AGO = -(1 << 63)
 def order_of(notice: Notice) -> tuple[Any, ...]:
     """Sort key among the notices of one trigger: stage, serial, time of issue, and then whatever tells them apart.
 
+    At the same instant a retraction comes last: what was taken back is not revived by what it takes back.
+
     A notice that does not say when it was issued comes before those that do.
     """
     issued_us = _LONG_AGO if notice.issued_us is None else notice.issued_us
-    return notice.stage, notice.serial, issued_us, notice.ivorn, notice.message.body
+    return notice.stage, notice.serial, issued_us, notice.kind is Kind.RETRACTION, notice.ivorn, notice.message.body
 
 
 def fold(notices: Iterable[Notice], skymaps: Mapping[str, SkyMap]) -> Trigger | None:
@@ -118,65 +120,68 @@ class _Entry:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Snapshot:
-    """All entries at one moment, with the spans of all their windows as columns. Never changed, only replaced."""
+class _Live:
+    """All windows at one moment, with their spans as columns. Never changed, only replaced."""
 
-    entries: Mapping[str, _Entry] = field(default_factory=dict)
-    live: tuple[tuple[str, _Entry, Window], ...] = ()
-    start_us: Ints = field(default_factory=lambda: np.empty(0, np.int64))
-    end_us: Ints = field(default_factory=lambda: np.empty(0, np.int64))
+    windows: tuple[tuple[str, _Entry, Window], ...]
+    start_us: Ints
+    end_us: Ints
 
     @classmethod
-    def of(cls, entries: Mapping[str, _Entry]) -> "_Snapshot":
-        live = tuple((name, entry, window) for entry in entries.values() for name, window in entry.windows.items())
-        start_us = np.array([window.start_us for _, _, window in live], np.int64)
-        end_us = np.array([window.end_us for _, _, window in live], np.int64)
-        return cls(entries, live, start_us, end_us)
+    def of(cls, entries: Iterable[_Entry]) -> "_Live":
+        windows = tuple((name, entry, window) for entry in entries for name, window in entry.windows.items())
+        start_us = np.array([window.start_us for _, _, window in windows], np.int64)
+        end_us = np.array([window.end_us for _, _, window in windows], np.int64)
+        return cls(windows, start_us, end_us)
 
 
 class TriggerBook:
     """The triggers that are remembered, each with the windows that matchers opened for it.
 
-    Each change replaces an immutable snapshot, so that a reader sees one state whole.
+    The columns that alerts are compared with are made when they are first asked for after windows changed, so that a
+    flood of notices costs no more than its notices.
     """
 
     def __init__(self) -> None:
-        self._now = _Snapshot()
+        self._entries: dict[str, _Entry] = {}
+        self._live_now: _Live | None = None
 
     def __len__(self) -> int:
-        return len(self._now.entries)
+        return len(self._entries)
 
     def __iter__(self) -> Iterator[Trigger]:
-        return (entry.trigger for _, entry in sorted(self._now.entries.items()))
+        return (entry.trigger for _, entry in sorted(self._entries.items()))
 
     def get(self, trigger_id: str) -> Trigger | None:
         """The newest state of a trigger."""
-        entry = self._now.entries.get(trigger_id)
+        entry = self._entries.get(trigger_id)
         return entry.trigger if entry else None
 
     def windows(self, trigger_id: str) -> Mapping[str, Window]:
         """The windows of a trigger by the name of the matcher; none if it is unknown."""
-        entry = self._now.entries.get(trigger_id)
+        entry = self._entries.get(trigger_id)
         return entry.windows if entry else {}
 
     def put(self, trigger: Trigger, windows: Mapping[str, Window]) -> None:
         """Remember a trigger's state and its windows by matcher, in place of what was known of it."""
-        entries = {**self._now.entries, trigger.id: _Entry(trigger, dict(windows))}
-        self._now = _Snapshot.of(entries)
+        if windows or self.windows(trigger.id):
+            self._live_now = None
+        self._entries[trigger.id] = _Entry(trigger, dict(windows))
 
     def remove(self, trigger_id: str) -> None:
         """Forget a trigger, if it is known."""
-        self._now = _Snapshot.of({key: entry for key, entry in self._now.entries.items() if key != trigger_id})
+        if self._entries.pop(trigger_id, None) is not None:
+            self._live_now = None
 
     def holding(self, alerts: Alerts) -> list[Hit]:
         """All windows that hold any of these alerts, exactly, sorted by trigger and matcher."""
-        now = self._now
-        if not len(alerts) or not now.live:
+        live = self._live
+        if not len(alerts) or not live.windows:
             return []
-        in_reach = (now.start_us <= alerts.time_us.max()) & (alerts.time_us.min() <= now.end_us)
+        in_reach = (live.start_us <= alerts.time_us.max()) & (alerts.time_us.min() <= live.end_us)
         hits = []
         for place in np.flatnonzero(in_reach):
-            name, entry, window = now.live[place]
+            name, entry, window = live.windows[place]
             rows = rows_inside(window, alerts)
             if len(rows):
                 hits.append(Hit(name, entry.trigger, window, rows))
@@ -184,13 +189,19 @@ class TriggerBook:
 
     def earliest_open_us(self, now_us: int) -> int | None:
         """Start of the earliest window that has not ended; None if none is open."""
-        starts = self._now.start_us[self._now.end_us >= now_us]
+        live = self._live
+        starts = live.start_us[live.end_us >= now_us]
         return int(starts.min()) if len(starts) else None
 
     def expire(self, before_us: int) -> list[Trigger]:
         """Forget triggers whose last window ended before an instant (without any window: that were before it)."""
-        gone = [entry.trigger for _, entry in sorted(self._now.entries.items()) if entry.end_us < before_us]
-        if gone:
-            stays = {key: entry for key, entry in self._now.entries.items() if entry.end_us >= before_us}
-            self._now = _Snapshot.of(stays)
+        gone = [entry.trigger for _, entry in sorted(self._entries.items()) if entry.end_us < before_us]
+        for trigger in gone:
+            self.remove(trigger.id)
         return gone
+
+    @property
+    def _live(self) -> _Live:
+        if self._live_now is None:
+            self._live_now = _Live.of(self._entries.values())
+        return self._live_now

@@ -9,6 +9,7 @@ import warnings
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import erfa
 import numpy as np
 from astropy.time import Time
 from astropy.utils import iers
@@ -26,6 +27,9 @@ US_PER_DAY = 86_400 * US_PER_S
 JD_UNIX_EPOCH = 2_440_587.5
 MJD_UNIX_EPOCH = 40_587.0
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+_FIRST_US = (datetime(1, 1, 1, tzinfo=UTC) - _EPOCH) // _MICROSECOND
+_LAST_US = (datetime(9999, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC) - _EPOCH) // _MICROSECOND
 _ISO = re.compile(
     r"\s*(\d{4})-(\d{1,2})-(\d{1,2})[T ](\d{1,2}):(\d{1,2}):(\d{1,2})(?:\.(\d*))?\s*(Z|[+-]\d\d:?\d\d)?\s*"
 )
@@ -60,9 +64,12 @@ def us_from_astropy(time: Time) -> NDArray[np.int64]:
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ErfaWarning)  # "dubious year", which the docstring states
-        utc = time.utc
-    whole_days = (utc.jd1 - JD_UNIX_EPOCH) * US_PER_DAY
-    return np.asarray(np.rint(whole_days) + np.rint(utc.jd2 * US_PER_DAY), np.int64)
+        # The calendar date, not the Julian date: astropy's UTC days with a leap second are stretched to 86,401 s.
+        tai = time.tai
+        year, month, day, hms = erfa.d2dtf(b"UTC", 6, *erfa.taiutc(tai.jd1, tai.jd2))
+    days = np.asarray(sum(erfa.cal2jd(year, month, day)) - JD_UNIX_EPOCH, np.float64)
+    seconds = (hms["h"].astype(np.int64) * 60 + hms["m"]) * 60 + hms["s"]
+    return np.asarray(np.rint(days).astype(np.int64) * US_PER_DAY + seconds * US_PER_S + hms["f"], np.int64)
 
 
 def us_from_iso(text: str) -> int:
@@ -71,7 +78,14 @@ def us_from_iso(text: str) -> int:
     Raises
     ------
     ValueError
-        If the text is no valid date and time.
+        If the text is no valid date and time, or outside the years that `iso_from_us` can write.
+
+    Examples
+    --------
+    >>> us_from_iso("1970-01-01T00:00:01.5Z")
+    1500000
+    >>> us_from_iso("2020-01-07 04:30:12") == us_from_iso("2020-01-07T05:30:12+01:00")
+    True
     """
     found = _ISO.fullmatch(text)
     if not found:
@@ -85,13 +99,15 @@ def us_from_iso(text: str) -> int:
         digits = found[8][1:].replace(":", "")
         offset = timedelta(hours=int(digits[:2]), minutes=int(digits[2:]))
         offset = -offset if found[8][0] == "-" else offset
-    base = us_from_datetime(instant - offset) + (US_PER_S if leap else 0)
-    return base + (micro + 5) // 10
+    us = us_from_datetime(instant) - offset // _MICROSECOND + (US_PER_S if leap else 0) + (micro + 5) // 10
+    if not _FIRST_US <= us <= _LAST_US:
+        raise ValueError(f"not within the years 1 to 9999 UTC: {text!r}")
+    return us
 
 
 def us_from_datetime(instant: datetime) -> int:
     """Microseconds UTC of an aware datetime."""
-    return (instant - _EPOCH) // timedelta(microseconds=1)
+    return (instant - _EPOCH) // _MICROSECOND
 
 
 def datetime_from_us(us: int) -> datetime:

@@ -43,6 +43,20 @@ def test_years_without_announced_leap_seconds_are_read_quietly():
     )
 
 
+@pytest.mark.parametrize("clock", ["00:00:00", "12:00:00", "23:59:59.999999"])
+def test_days_that_end_with_a_leap_second_are_like_others(clock):
+    text = f"2016-12-31T{clock}"
+    for scale in ("utc", "tai"):
+        time = getattr(Time(text, scale="utc"), scale)
+        assert abs(int(times.us_from_astropy(time)) - times.us_from_iso(text)) <= 1
+
+
+def test_a_leap_second_counts_as_the_first_second_of_the_next_day():
+    assert int(times.us_from_astropy(Time("2016-12-31T23:59:60.5", scale="utc"))) == times.us_from_iso(
+        "2017-01-01T00:00:00.5"
+    )
+
+
 def test_gps_seconds():
     # GPS counts from 1980-01-06 and is 18 s ahead of UTC; GW170817 was at GPS 1187008882.43 = 12:41:04.43 UTC.
     assert times.iso_from_us(int(times.us_from_gps(1187008882.43))) == "2017-08-17T12:41:04.430000Z"
@@ -77,3 +91,22 @@ def test_iso_without_a_zone_is_utc(text, expected):
 def test_no_date_is_an_error(text):
     with pytest.raises(ValueError, match=r"day|date"):
         times.us_from_iso(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "9999-12-31T23:59:60Z",
+        "9999-12-31T23:59:59.9999999Z",
+        "9999-12-31T23:59:59-10:00",
+        "0001-01-01T00:00:00+01:00",
+    ],
+)
+def test_an_instant_beyond_the_calendar_is_an_error(text):
+    with pytest.raises(ValueError, match="years 1 to 9999"):
+        times.us_from_iso(text)
+
+
+def test_the_ends_of_the_calendar_are_read():
+    assert times.iso_from_us(times.us_from_iso("9999-12-31T23:59:59.999999")) == "9999-12-31T23:59:59.999999Z"
+    assert times.datetime_from_us(times.us_from_iso("0001-01-01T00:00:00")).year == 1
