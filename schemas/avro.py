@@ -8,7 +8,7 @@ fastavro decodes the records. See `schemas.writer_schema` for what is asked of a
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from io import BytesIO
+from io import SEEK_CUR, SEEK_SET, BytesIO
 from typing import Any
 
 import cramjam
@@ -168,6 +168,27 @@ def read_container(body: bytes, limits: AvroLimits = DEFAULT_LIMITS) -> Iterator
         yield from records(block, container.writer.parsed)
 
 
+class _Bounded(BytesIO):
+    """Bytes that end with an error: fastavro steps over fields of fixed size without looking whether anything is left,
+    so that a count of 2^60 in a packet of 80 bytes would keep it busy for ever."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Exactly so many bytes."""
+        if size is None or size < 0:
+            raise ValueError(f"length {size}")
+        found = super().read(size)
+        if len(found) < size:
+            raise EOFError
+        return found
+
+    def seek(self, offset: int, whence: int = SEEK_SET, /) -> int:
+        """Only to where there are bytes."""
+        start = self.tell() if whence == SEEK_CUR else 0
+        if not start <= start + offset <= self.getbuffer().nbytes:
+            raise EOFError
+        return super().seek(offset, whence)
+
+
 def records(block: Block, writer: Json, reader: Json = None, before: int = 0) -> Iterator[Any]:
     """Decode the records of a block.
 
@@ -183,7 +204,7 @@ def records(block: Block, writer: Json, reader: Json = None, before: int = 0) ->
     BadPacket
         At the first record that cannot be decoded; where the next one would begin is unknown then.
     """
-    stream = BytesIO(block.data[block.start : block.end])
+    stream = _Bounded(block.data[block.start : block.end])
     for number in range(before + 1, before + block.count + 1):
         try:
             record = fastavro.schemaless_reader(stream, writer, reader)

@@ -19,7 +19,7 @@ from schemas.avro import (
     records,
 )
 from schemas.errors import BadPacket, Reason
-from schemas.writer_schema import DEFAULT_LIMITS, AvroLimits, writer_schema
+from schemas.writer_schema import DEFAULT_LIMITS, AvroLimits, judged, projected, writer_schema
 from tests.survey_packets import ZTF, container, encoded, handmade, maybe, record, varint, ztf_alert
 
 SIMPLE = record("simple", n="long", s=maybe("string"))
@@ -227,3 +227,14 @@ def test_a_damaged_packet_is_read_or_rejected(body, rng: random.Random, times):
         damaged[rng.randrange(len(damaged))] = rng.randrange(256)
     _readable(bytes(damaged))
     _readable(bytes(damaged[: rng.randrange(len(damaged))]))
+
+
+@pytest.mark.parametrize("item", ["float", "double", {"type": "fixed", "name": "four", "size": 4}, "string", "int"])
+def test_a_count_without_items_ends_at_once_where_the_array_is_stepped_over(item):
+    writer = judged(record("r", numbers={"type": "array", "items": item}, wanted="int"), {})
+    endless = b"\xff\xff\xff\xff\xff\xff\xff\xff\x7f"  # the count -2^62, and so on
+    for count in (endless, b"\xfe\xff\xff\xff\xff\xff\xff\xff\x7f"):
+        block = Block(1, count + b"\x02" * 40, 0, len(count) + 40)
+        with pytest.raises(BadPacket) as caught:
+            list(records(block, writer.parsed, projected(writer, {"wanted": None})))
+        assert caught.value.reason in {Reason.TRUNCATED, Reason.CORRUPT}
