@@ -6,6 +6,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.complete
+BUILT := $(VENV)/.built
 DEMO_DIR ?= starcross-demo
 # The newest Python from 3.11 on that really runs (a shim of a version manager may not).
 FIND_PYTHON = for p in $(PYTHON) python3.11 python3.12 python3.13 python3.14 python3 python; do \
@@ -16,21 +17,27 @@ FIND_PYTHON = for p in $(PYTHON) python3.11 python3.12 python3.13 python3.14 pyt
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
 
-setup: $(STAMP)  ## make .venv with the command .venv/bin/starcross
+setup: $(BUILT)  ## make .venv with the command .venv/bin/starcross
 
-$(STAMP): pyproject.toml constraints.txt
+$(STAMP): pyproject.toml constraints.txt setup.py
 	@python=$$($(FIND_PYTHON)) || { echo "Starcross needs Python 3.11 or newer with venv; none was found (set PYTHON=...)" >&2; exit 1; }; \
 	echo "making $(VENV) with $$($$python --version)"; \
 	rm -rf $(VENV) && $$python -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --constraint constraints.txt pip setuptools
+	@$(BIN)/python -m pip install --quiet --constraint constraints.txt pip setuptools Cython
 	@echo "installing what pyproject.toml names, in the versions of constraints.txt"
 	@PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --constraint constraints.txt --no-build-isolation --editable '.[dev]'
 	@touch $@
 
-demo: $(STAMP)  ## simulate a week of nights, search it, and show what was found
+# Where there is no C compiler this builds nothing, and the walker runs as plain Python.
+$(BUILT): $(STAMP) schemas/walker.py schemas/walker.pxd
+	@rm -f schemas/walker.*.so schemas/walker.*.pyd
+	@$(BIN)/python setup.py --quiet build_ext --inplace
+	@touch $@
+
+demo: $(BUILT)  ## simulate a week of nights, search it, and show what was found
 	$(BIN)/starcross demo --out $(DEMO_DIR)
 
-test: $(STAMP)  ## all tests, with coverage
+test: $(BUILT)  ## all tests, with coverage
 	$(BIN)/python -m pytest --numprocesses=2 --dist=worksteal --cov --cov-report=term:skip-covered --cov-report=json:.coverage.json
 	$(BIN)/python -m tests.coverage_floor .coverage.json
 
@@ -48,8 +55,8 @@ types: $(STAMP)
 floors: $(STAMP)
 	$(BIN)/lint-imports
 
-docs: $(STAMP)
-	$(BIN)/python -m pytest -q tests/test_docs.py --doctest-modules schemas matchers
+docs: $(BUILT)
+	$(BIN)/python -m pytest -q tests/test_docs.py tests/test_pages.py --doctest-modules schemas matchers
 
 lock: $(STAMP)  ## resolve constraints.txt anew, for every Python from 3.11 on
 	$(BIN)/python -m pip install --quiet uv
@@ -58,7 +65,7 @@ lock: $(STAMP)  ## resolve constraints.txt anew, for every Python from 3.11 on
 		$(VENV)/pyproject.toml --output-file $(VENV)/constraints.txt
 	{ echo '# Made by `make lock`: the versions that Starcross is built and tested with.'; \
 	  cat $(VENV)/constraints.txt; \
-	  echo 'pip==26.3'; echo 'setuptools==84.2.1'; echo "voevent-parse==1.0.3 ; python_full_version < '3.12'"; } > constraints.txt
+	  echo 'pip==26.3'; echo 'setuptools==84.2.1'; echo 'cython==3.3.1'; echo "voevent-parse==1.0.3 ; python_full_version < '3.12'"; } > constraints.txt
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) build dist *.egg-info schemas/*.so schemas/*.pyd .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

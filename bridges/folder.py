@@ -10,7 +10,8 @@
 ======================  =====================================================================
 
 The bytes depend on what is written alone. All is made in ``.partial`` inside the folder and moved into place
-at the end: a run that is killed leaves the results of the run before as they were. Files of any other name stay.
+at the end: a run that is killed leaves the results of the run before as they were. Files of any other name stay, but
+for ``sky.png``, the picture of an earlier run, which `OutputFolder.finish` removes: a new one is drawn afterwards.
 """
 
 import hashlib
@@ -32,6 +33,7 @@ from schemas.voevent_out import VoeventAuthor, voevent_bytes
 _FILES: Final = ("coincidences.jsonl", "coincidences.avro", "changes.jsonl", "rejected.jsonl")
 _SUMMARY: Final = "summary.json"
 _VOEVENTS: Final = "voevents"
+_PICTURE: Final = "sky.png"
 _PARTIAL: Final = ".partial"
 _VOEVENT_NAME: Final = re.compile(r".+\.r\d+\.xml")
 _LONGEST_NAME: Final = 200
@@ -142,7 +144,8 @@ class OutputFolder:
 
     def _move_into_place(self) -> None:
         """Replace the results of an earlier run; no summary stands while they are mixed."""
-        (self.path / _SUMMARY).unlink(missing_ok=True)
+        for name in (_SUMMARY, _PICTURE):
+            (self.path / name).unlink(missing_ok=True)
         voevents = self.path / _VOEVENTS
         voevents.mkdir(exist_ok=True)
         for old in voevents.iterdir():

@@ -1,7 +1,7 @@
 """Sky maps that notices only link to, found by file name among the files that were given."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import PurePosixPath
 from urllib.parse import unquote, urlsplit
 
@@ -17,16 +17,30 @@ second; the hour allows for those that state when observing began."""
 
 
 def link_parts(url: str) -> tuple[str, ...]:
-    """The path of a URL, component by component: ``("api", "S200115j", "files", "bayestar.fits.gz")``."""
-    return tuple(part for part in PurePosixPath(unquote(urlsplit(url).path)).parts if part != "/")
+    """The path of a URL, component by component: ``("api", "S200115j", "files", "bayestar.fits.gz")``.
+
+    Empty for what is no URL, or has no path.
+    """
+    try:
+        path = urlsplit(url).path
+    except ValueError:
+        return ()
+    return tuple(part for part in PurePosixPath(unquote(path)).parts if part.strip("/"))
 
 
-def find_linked_maps(notices: Iterable[Notice], files: Sequence[FoundFile], *, bytes_max: int) -> dict[str, Message]:
+def find_linked_maps(
+    notices: Iterable[Notice], files: Sequence[FoundFile], map_origins: Collection[str], *, bytes_max: int
+) -> dict[str, Message]:
     """The map that each notice links to, where a file of that name is among the files and is of that event.
 
     Many events' maps share one file name, so the header has the last word: a map that names another event, or a time
     more than an hour from the trigger's, is not taken. Of several that fit, the one whose path is most like the
     link's wins, then the first by path.
+
+    Parameters
+    ----------
+    map_origins
+        Where sky maps were found among the files: only these files, and archives with such a member, are read again.
 
     Returns
     -------
@@ -37,10 +51,10 @@ def find_linked_maps(notices: Iterable[Notice], files: Sequence[FoundFile], *, b
     for notice in notices:
         if notice.skymap_url and (parts := link_parts(notice.skymap_url)):
             wanted[parts[-1]].append(notice)
-    if not wanted:
-        return {}
+    places = (PurePosixPath(origin) for origin in map_origins)
+    holders = {str(at) for place in places if place.name in wanted for at in (place, *place.parents)}
     best: dict[str, tuple[tuple[int, str], Message]] = {}
-    for message in read_files(files, bytes_max=bytes_max):
+    for message in read_files([file for file in files if file.label in holders], bytes_max=bytes_max):
         if not isinstance(message, Message):
             continue  # reported when the same files were read for notices
         for notice in wanted.get(PurePosixPath(message.origin).name, ()):

@@ -1,6 +1,7 @@
 """The command ``starcross``."""
 
 import argparse
+import math
 import os
 import sys
 import traceback
@@ -36,7 +37,7 @@ def build_parser() -> argparse.ArgumentParser:
 
     demo = _command(actions, "demo", "simulate a week of nights, search it, and show what was found")
     _add_out(demo, Path("starcross-demo"))
-    demo.add_argument("--seed", type=int, default=1, help="seed of the simulation (default: %(default)s)")
+    demo.add_argument("--seed", type=seed, default=1, help="seed of the simulation (default: %(default)s)")
 
     replay = _command(
         actions,
@@ -53,8 +54,11 @@ def build_parser() -> argparse.ArgumentParser:
     inspect = _command(
         actions,
         "inspect",
-        "show what starcross understands of any packet, notice or sky map",
-        "examples:\n  starcross inspect notice.xml\n  starcross inspect --json night.tar.gz | jq .\n"
+        "show what starcross understands of any packet, notice or sky map, and why alerts do not match",
+        "Of alerts and notices together it says what speaks against each pair: a cut,\n"
+        "the time, the region, or that the object is not new.\n\n"
+        "examples:\n  starcross inspect notice.xml\n  starcross inspect packet.avro notice.xml\n"
+        "  starcross inspect --json night.tar.gz | jq .\n"
         "  starcross inspect bayestar.multiorder.fits --plot map.png",
     )
     _add_config(inspect)
@@ -71,12 +75,12 @@ def build_parser() -> argparse.ArgumentParser:
     _add_config(simulate)
     goal = simulate.add_mutually_exclusive_group(required=True)
     goal.add_argument("--out", type=Path, metavar="DIR", help="write alerts/, notices/ and injections.jsonl there")
-    goal.add_argument("--rate", type=float, metavar="ALERTS_PER_S", help="load test: alerts a second; 0 for no limit")
+    goal.add_argument("--rate", type=rate, metavar="ALERTS_PER_S", help="load test: alerts a second; 0 for no limit")
     simulate.add_argument(
-        "--seconds", type=float, default=10.0, help="how long a load test lasts (default: %(default)s)"
+        "--seconds", type=duration, default=10.0, help="how long a load test lasts (default: %(default)s)"
     )
     simulate.add_argument("--json", action="store_true", help="print the load test's figures as JSON")
-    simulate.add_argument("--seed", type=int, default=1, help="seed of the simulation (default: %(default)s)")
+    simulate.add_argument("--seed", type=seed, default=1, help="seed of the simulation (default: %(default)s)")
 
     check = _command(actions, "check", "check a configuration and print it with all its defaults")
     check.add_argument("config", type=Path, nargs="?", metavar="CONFIG", help="a TOML file; without it, the defaults")
@@ -130,6 +134,30 @@ def _add_inputs(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def seed(text: str) -> int:
+    """A seed, 0 or more."""
+    number = int(text)
+    if number < 0:
+        raise argparse.ArgumentTypeError(f"expected 0 or more (given: {text})")
+    return number
+
+
+def rate(text: str) -> float:
+    """A number a second, 0 or more."""
+    number = float(text)
+    if not 0 <= number < math.inf:
+        raise argparse.ArgumentTypeError(f"expected 0 or more (given: {text})")
+    return number
+
+
+def duration(text: str) -> float:
+    """Seconds, more than 0."""
+    number = float(text)
+    if not 0 < number < math.inf:
+        raise argparse.ArgumentTypeError(f"expected more than 0 (given: {text})")
+    return number
+
+
 def _add_out(parser: argparse.ArgumentParser, default: Path | None) -> None:
     shown = f" (default: {default})" if default else ""
     parser.add_argument(
@@ -157,7 +185,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     except Exception as error:  # noqa: BLE001 - the last resort: told in one line, with its place on request
         problems.print(f"starcross: internal failure: {type(error).__name__}: {error}", style="red", markup=False)
-        problems.print("".join(traceback.format_exception(error)) if arguments.verbose else "(--verbose shows where)")
+        where = "".join(traceback.format_exception(error)) if arguments.verbose else "(--verbose shows where)"
+        problems.print(where, markup=False)
         return 1
     return code
 

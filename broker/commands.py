@@ -19,16 +19,18 @@ from bridges.files import find_files
 from bridges.folder import OutputFolder
 from bridges.simulator import simulate as simulate_night
 from broker.config import Config, load_config
-from broker.demonstration import run_demo
+from broker.demonstration import DEMO_SETTINGS, run_demo
 from broker.inspection import draw_findings, inspect_files, show
 from broker.loadtest import load_test
 from broker.log import configure_logging
+from broker.pairing import explain_findings
 from broker.reader import make_reader
 from broker.registry import make_matchers
 from broker.replay import Outcome, Progress
 from broker.replay import replay as replay_inputs
 from broker.skyplot import draw_sky
-from broker.tables import coincidence_table, found_against_injected_table, summary_table
+from broker.tables import coincidence_table, explanation_table, found_against_injected_table, summary_table
+from schemas.errors import ConfigurationError
 from schemas.voevent_out import VoeventAuthor
 
 
@@ -58,7 +60,8 @@ def demo(arguments: Namespace) -> int:
     _show_outcome(console, result.outcome, arguments.out)
     console.print(found_against_injected_table(result.rows))
     console.print(
-        f"The simulated nights are in {arguments.out / 'nights'}; the sky is drawn in {arguments.out / 'sky.png'}."
+        f"The simulated nights are in {arguments.out / 'nights'}; the sky is drawn in {arguments.out / 'sky.png'}.",
+        markup=False,
     )
     return 0
 
@@ -67,30 +70,39 @@ def inspect(arguments: Namespace) -> int:
     """``starcross inspect``; 1 if an input could not be read."""
     configure_logging(verbose=arguments.verbose)
     config = load_config(arguments.config, arguments.overrides)
+    matchers, reader = make_matchers(config, _folder(arguments)), make_reader(config, _folder(arguments))
+    files = find_files(arguments.files)
     console = Console()
     bad = False
-    drawn = []
-    for findings in inspect_files(find_files(arguments.files), config, make_reader(config, _folder(arguments))):
+    every = []
+    for findings in inspect_files(files, config, reader):
         bad = bad or "rejected" in findings.document
         if arguments.json:
             _print_json(findings.document, indent=None)
         else:
             show(findings, console)
-        if arguments.plot:
-            drawn.append(findings)
+        every.append(findings.without_document())
+    if any(found.alerts for found in every) and any(found.notices for found in every):
+        explained = explain_findings(every, files, config, matchers)
+        if arguments.json:
+            _print_json({"pairs": None if explained is None else [asdict(one) for one in explained]}, indent=None)
+        else:
+            console.print(explanation_table(explained))
     if arguments.plot:
-        draw_findings(arguments.plot, drawn)
+        with _writing(arguments.plot):
+            draw_findings(arguments.plot, every)
     return 1 if bad else 0
 
 
 def simulate(arguments: Namespace) -> int:
     """``starcross simulate``."""
     configure_logging(verbose=arguments.verbose)
-    config = load_config(arguments.config, arguments.overrides)
     if arguments.out:
-        simulate_night(arguments.seed).write(arguments.out)
-        Console().print(f"simulated nights: {arguments.out}")
+        with _writing(arguments.out):
+            simulate_night(arguments.seed).write(arguments.out)
+        Console().print(f"simulated nights: {arguments.out}", markup=False)
         return 0
+    config = load_config(arguments.config, (*DEMO_SETTINGS, *arguments.overrides))
     matchers, reader = make_matchers(config, _folder(arguments)), make_reader(config, _folder(arguments))
     report = asyncio.run(
         load_test(config, matchers, reader, seed=arguments.seed, alerts_per_s=arguments.rate, seconds=arguments.seconds)
@@ -112,13 +124,24 @@ def check(arguments: Namespace) -> int:
     else:
         names = ", ".join(matcher.name for matcher in matchers)
         shown = arguments.config or "the defaults"
-        Console().print(f"{shown}: valid; configuration {config.fingerprint()}; matchers: {names}", soft_wrap=True)
+        Console().print(
+            f"{shown}: valid; configuration {config.fingerprint()}; matchers: {names}", soft_wrap=True, markup=False
+        )
     return 0
 
 
 def _folder(arguments: Namespace) -> Path:
     """Where relative paths of the configuration start."""
     return arguments.config.parent if arguments.config else Path()
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """A path that cannot be written to is a wrong call."""
+    try:
+        yield
+    except OSError as error:
+        raise ConfigurationError(f"{path}: cannot be written: {error.strerror or error}") from error
 
 
 def _author(config: Config) -> VoeventAuthor:
@@ -149,7 +172,7 @@ def _draw(path: Path, outcome: Outcome, title: str, progress: Progress) -> None:
 def _show_outcome(console: Console, outcome: Outcome, out: Path) -> None:
     console.print(summary_table(outcome.summary))
     console.print(coincidence_table(outcome.coincidences))
-    console.print(f"Results: {out}")
+    console.print(f"Results: {out}", markup=False)
 
 
 def _print_json(document: Any, indent: int | None = 2) -> None:

@@ -43,8 +43,8 @@ def run_demo(seed: int, out: Path, progress: Progress) -> Demonstration:
     author = VoeventAuthor(**config.voevent.model_dump())
     with OutputFolder(out, author) as folder:
         progress.begin("simulate", 1)
-        night = simulate(seed)
         clear_nights(out / "nights")
+        night = simulate(seed)
         night.write(out / "nights")
         progress.advance(1)
         matchers, reader = make_matchers(config, Path()), make_reader(config, Path())
@@ -80,6 +80,7 @@ def compared(injection: Injection, outcome: Outcome) -> InjectedRow:
         trigger_id=injection.trigger_id,
         rank=place,
         of=len(names),
+        findable=injection.detectable,
         note=injection.why_not or ("" if place else _why_missed(injection, outcome.triggers)),
     )
 

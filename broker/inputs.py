@@ -3,7 +3,6 @@
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 
 import numpy as np
 
@@ -15,6 +14,8 @@ from schemas.records import Alerts, Message, Notice, Rejection
 
 BATCH_MESSAGES = 256
 """Messages that are read at a time: enough to spare the cost of small batches, some 20 MB of packets."""
+BATCH_BYTES = 64 << 20
+"""A batch ends as well when it holds so much, so that a folder of large maps takes no more memory than its largest."""
 
 
 @dataclass(slots=True)
@@ -59,27 +60,36 @@ def read_inputs(
     """Read all files; what they hold is decided by their content, not by which list they are in."""
     inputs = Inputs()
     parts: dict[str, list[Alerts]] = defaultdict(list)
+    map_origins: set[str] = set()
     noticed = {file.path.resolve() for file in notice_files}
     files = [*(file for file in alert_files if file.path.resolve() not in noticed), *notice_files]
     read = read_files(files, bytes_max=bytes_max, on_progress=on_progress)
-    for batch in _batches(read, BATCH_MESSAGES):
-        inputs.messages["all"] += len(batch)
+    for batch in _batches(read):
+        inputs.messages["messages"] += len(batch)
         inputs.rejected += [message for message in batch if isinstance(message, Rejection)]
         for reading in reader.read([message for message in batch if isinstance(message, Message)]):
             for alerts in reading.alerts:
                 parts[alerts.survey].append(alerts)
+            map_origins.update(skymap.origin for skymap in reading.skymaps)
             _take(inputs, reading)
     for survey in sorted(parts):
         whole = Alerts.concatenate(parts.pop(survey))
         inputs.alerts[survey] = whole.take(np.lexsort((whole.origin, whole.alert_id, whole.time_us)))
     inputs.notices.sort(key=lambda notice: (issue_time_us(notice), notice.ivorn, notice.message.origin))
-    inputs.maps = find_linked_maps(inputs.notices, notice_files, bytes_max=bytes_max)
+    inputs.maps = find_linked_maps(inputs.notices, notice_files, map_origins, bytes_max=bytes_max)
     return inputs
 
 
-def _batches(messages: Iterable[Message | Rejection], size: int) -> Iterator[list[Message | Rejection]]:
-    messages = iter(messages)
-    while batch := list(islice(messages, size)):
+def _batches(messages: Iterable[Message | Rejection]) -> Iterator[list[Message | Rejection]]:
+    batch: list[Message | Rejection] = []
+    size = 0
+    for message in messages:
+        batch.append(message)
+        size += len(message.body) if isinstance(message, Message) else 0
+        if len(batch) >= BATCH_MESSAGES or size >= BATCH_BYTES:
+            yield batch
+            batch, size = [], 0
+    if batch:
         yield batch
 
 

@@ -1,7 +1,7 @@
 """``starcross inspect``: what is understood of any packet, notice or sky map, and what is wrong with a bad one."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -41,11 +41,21 @@ class Findings:
         ``origin``, ``format``, and ``alerts``, ``notices``, ``skymaps``, ``rejected``: lists of plain values.
     alerts, maps
         The same as columns, and as triggers with a density.
+    notices
+        The same with the density of the position that each states.
+    map_origins
+        Where sky maps were found.
     """
 
     document: dict[str, Any]
     alerts: list[Alerts] = field(default_factory=list)
     maps: list[Trigger] = field(default_factory=list)
+    notices: list[tuple[Notice, SkyMap | None]] = field(default_factory=list)
+    map_origins: list[str] = field(default_factory=list)
+
+    def without_document(self) -> "Findings":
+        """What is drawn and compared with other inputs; the document is shown by then, and large."""
+        return replace(self, document={})
 
 
 def inspect_files(files: Sequence[FoundFile], config: Config, reader: Reader) -> Iterator[Findings]:
@@ -63,16 +73,16 @@ def _findings(message: Message, reading: Reading, config: Config) -> Findings:
     alerts = [row for part in reading.alerts for row in _alert_rows(part, config)]
     notices = []
     for notice in reading.notices:
-        document = _notice(notice)
+        skymap = None
         if notice.localisation is not None:
             try:
                 skymap = skymap_of(notice.localisation)
             except BadSkyMap as error:
                 rejected.append(Rejection(message.origin, error.reason, error.detail))
             else:
-                document["skymap"] = _skymap(skymap)
                 found.maps.append(_drawable(notice.trigger_id or notice.notice_type, notice, skymap))
-        notices.append(document)
+        notices.append(_notice(notice, skymap))
+        found.notices.append((notice, skymap))
     skymaps = []
     for raw in reading.skymaps:
         try:
@@ -83,6 +93,7 @@ def _findings(message: Message, reading: Reading, config: Config) -> Findings:
             skymaps.append({"header": _plain(asdict(raw.header)), **_skymap(skymap)})
             found.maps.append(_drawable(raw.header.object_name or raw.origin, _notice_of_map(message), skymap))
     found.alerts = list(reading.alerts)
+    found.map_origins = [raw.origin for raw in reading.skymaps]
     parts = {
         "alerts": alerts,
         "notices": notices,
@@ -166,27 +177,34 @@ def _alert_rows(alerts: Alerts, config: Config) -> Iterator[dict[str, Any]]:
         }
 
 
-def _notice(notice: Notice) -> dict[str, Any]:
-    document: dict[str, Any] = {
-        name: _plain(getattr(notice, name))
-        for name in (
-            "notice_type", "ivorn", "trigger_id", "names", "messenger", "mission", "instrument", "role", "kind",
-            "stage", "serial", "trigger_time_error_s", "skymap_url", "astrophysical", "classification", "significance",
-            "significance_unit", "far_hz", "links", "params", "warnings",
-        )
+def _notice(notice: Notice, skymap: SkyMap | None) -> dict[str, Any]:
+    """What matters most first: whose it is, when and where; everything else that was read comes last."""
+    return {
+        **_parts(notice, "notice_type", "trigger_id", "names", "messenger", "mission", "instrument", "role", "kind"),
+        "trigger_time_utc": _instant(notice.trigger_time_us),
+        "trigger_time_error_s": notice.trigger_time_error_s,
+        "issued_utc": _instant(notice.issued_us),
+        "localisation": _localisation(notice),
+        "skymap": None if skymap is None else _skymap(skymap),
+        **_parts(
+            notice, "skymap_url", "astrophysical", "classification", "significance", "significance_unit", "far_hz",
+            "warnings", "ivorn", "stage", "serial",
+        ),
+        "citations": [_plain(asdict(citation)) for citation in notice.citations],
+        **_parts(notice, "links", "params"),
     }  # fmt: skip
-    document["issued_utc"] = _instant(notice.issued_us)
-    document["trigger_time_utc"] = _instant(notice.trigger_time_us)
-    document["citations"] = [_plain(asdict(citation)) for citation in notice.citations]
-    document["localisation"] = None
-    if notice.localisation is not None:
-        what = {"type": type(notice.localisation).__name__}
-        document["localisation"] = (
-            what | {"bytes": len(notice.localisation.body)}
-            if isinstance(notice.localisation, InlineMap)
-            else what | _plain(asdict(notice.localisation))
-        )
-    return document
+
+
+def _parts(notice: Notice, *names: str) -> dict[str, Any]:
+    return {name: _plain(getattr(notice, name)) for name in names}
+
+
+def _localisation(notice: Notice) -> dict[str, Any] | None:
+    stated = notice.localisation
+    if stated is None:
+        return None
+    values = {"bytes": len(stated.body)} if isinstance(stated, InlineMap) else _plain(asdict(stated))
+    return {"type": type(stated).__name__, **values}
 
 
 def _skymap(skymap: SkyMap) -> dict[str, Any]:
@@ -222,12 +240,11 @@ def _plain(value: Any) -> Any:
 def show(findings: Findings, console: Console) -> None:
     """Print one input's findings for a person."""
     document = findings.document
-    title = Text.assemble((document["origin"], "bold"), "  ", (document["format"], "cyan"))
+    title = Text.assemble((_shown(document["origin"]), "bold"), "  ", (_shown(document["format"]), "cyan"))
     console.print(title, soft_wrap=True)
     for rejection in document.get("rejected", ()):
-        console.print(
-            Text(f"  cannot be used: {rejection['reason']}: {rejection['detail']}", style="red"), soft_wrap=True
-        )
+        what = _shown(f"{rejection['reason']}: {rejection['detail']}")
+        console.print(Text(f"  cannot be used: {what}", style="red"), soft_wrap=True)
     alerts = document.get("alerts", ())
     for alert in alerts[:MOST_ALERTS_SHOWN]:
         verdict = Text(f"cut by {alert['cut_by']}", "yellow") if alert["cut_by"] else Text("passes all cuts", "green")
@@ -245,7 +262,7 @@ def _fields(what: str, values: dict[str, Any], verdict: Text | None) -> Renderab
     table.add_column(style="dim", no_wrap=True)
     table.add_column(overflow="fold")
     for name, value in _flat(values):
-        table.add_row(name, Text(_shown(value)))
+        table.add_row(Text(_shown(name)), Text(_shown(value)))
     if verdict is not None:
         table.add_row("", verdict)
     return Panel(table, title=what, title_align="left", border_style="dim")

@@ -62,19 +62,35 @@ async def load_test(
         rejected += len(receipt.rejected)
         return receipt
 
-    took = await _run_for(
-        SimulatorSource(seed, NightPlan(), alerts_per_s=alerts_per_s or None, endless=True), emit, seconds
-    )
+    source = SimulatorSource(seed, NightPlan(), alerts_per_s=alerts_per_s or None, endless=True)
+    took = await _run_for(source, emit, seconds, alerts_per_s)
     received = sum(pipeline.engine.counts.received.values())
     median_s, high_s = np.percentile(durations or [0.0], [50, 99])
     return LoadReport(took, received, rejected, len(found), received / took, float(median_s), float(high_s))
 
 
-async def _run_for(source: SimulatorSource, emit: Emit, seconds: float) -> float:
-    began = perf_counter()
+async def _run_for(source: SimulatorSource, emit: Emit, seconds: float, alerts_per_s: float) -> float:
+    """Run a source for a time, and return how long that was.
+
+    It begins with the first batch, as the simulation before it takes seconds itself, and ends with a whole one.
+    """
+    began: float | None = None
+    ends = 0.0
+
+    async def timed(messages: Sequence[Message]) -> Receipt:
+        nonlocal began, ends
+        if began is None:
+            waited_s = len(messages) / alerts_per_s if alerts_per_s else 0.0
+            began = perf_counter() - waited_s
+            ends = asyncio.get_running_loop().time() - waited_s + seconds
+        limit.reschedule(None)
+        receipt = await emit(messages)
+        limit.reschedule(ends)
+        return receipt
+
     try:
-        async with asyncio.timeout(seconds):
-            await source.run(emit)
+        async with asyncio.timeout(None) as limit:
+            await source.run(timed)
     except TimeoutError:
         pass
-    return perf_counter() - began
+    return seconds if began is None else perf_counter() - began

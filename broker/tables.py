@@ -9,12 +9,11 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from matchers.explain import Explanation, delay
 from schemas.records import Coincidence, State
 
 MOST_ROWS: Final = 25
 _STATE_STYLES: Final = {State.PROPOSED: "green", State.UPDATED: "cyan", State.WITHDRAWN: "dim"}
-_DAY_S: Final = 86_400
-_HOUR_S: Final = 3_600
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +30,10 @@ class InjectedRow:
         Its place among the trigger's coincidences, from 1; None if it was not found.
     of
         How many coincidences the trigger has.
+    findable
+        Whether the survey took an alert of it that passes the quality cuts, so that a search could find it.
     note
-        Why it could not be found, where that is known: ``too faint``.
+        Why it was not found, where that is known: ``too faint``.
     """
 
     kind: str
@@ -40,6 +41,7 @@ class InjectedRow:
     trigger_id: str
     rank: int | None
     of: int
+    findable: bool = True
     note: str = ""
 
 
@@ -109,30 +111,47 @@ def found_against_injected_table(rows: Iterable[InjectedRow]) -> RenderableType:
     table.add_column("found")
     for row in rows:
         found = (
-            Text("yes", style="green") if row.rank is not None else Text("no", style="dim" if row.note else "bold red")
+            Text("yes", style="green")
+            if row.rank is not None
+            else Text("no", style="bold red" if row.findable else "dim")
         )
         if row.note:
             found.append(f", {_plain(row.note)}", style="dim")
         place = f"{row.rank} of {row.of}" if row.rank is not None else ""
         table.add_row(_plain(row.kind), _plain(row.name), _plain(row.trigger_id), place, found)
-    could = [row for row in rows if row.rank is not None or not row.note]
+    could = [row for row in rows if row.findable]
     count = sum(row.rank is not None for row in could)
     first = sum(row.rank == 1 for row in could)
-    line = f"found {count} of {len(could)} that could be found, {first} of them ranked first"
+    line = f"found {count} of {len(could)} that gave a good alert, {first} of them ranked first"
     if len(could) < len(rows):
-        line += f"; {len(rows) - len(could)} more could not be found"
+        line += f"; {len(rows) - len(could)} more gave none"
     return Group(table, Text(line + "."))
 
 
-def delay(seconds: float) -> str:
-    """A delay as a person says it: ``12 s``, ``-3.2 h``, ``4.13 d``."""
-    if abs(seconds) < 2 * 60:
-        return f"{seconds:.0f} s"
-    if abs(seconds) < 2 * _HOUR_S:
-        return f"{seconds / 60:.1f} min"
-    if abs(seconds) < 2 * _DAY_S:
-        return f"{seconds / _HOUR_S:.1f} h"
-    return f"{seconds / _DAY_S:.2f} d"
+def explanation_table(explanations: Sequence[Explanation] | None, most: int = MOST_ROWS) -> RenderableType:
+    """Each alert against each trigger: the numbers that matter, and why it does not match, or that it does.
+
+    Parameters
+    ----------
+    explanations
+        Best first; those beyond ``most`` are only counted. None if there were too many to explain.
+    """
+    if explanations is None:
+        return Text("Too many alerts and triggers to explain each pair; give fewer files.", style="bold")
+    table = _table("Alerts against triggers")
+    table.add_column("trigger", overflow="fold", min_width=12, style="bold")
+    table.add_column("matcher", no_wrap=True)
+    table.add_column("object", overflow="fold", min_width=12)
+    table.add_column("after", justify="right", no_wrap=True)
+    table.add_column("level", justify="right", no_wrap=True)
+    table.add_column("verdict", overflow="fold", min_width=16)
+    for one in explanations[:most]:
+        verdict = Text("; ".join(one.against), style="yellow") if one.against else Text("matches", style="green")
+        level = "-" if one.credible_level is None else f"{one.credible_level:.3f}"
+        source = _plain(one.object_id)
+        table.add_row(_plain(one.trigger_id), _plain(one.matcher or "-"), source, delay(one.delta_t_s), level, verdict)
+    more = len(explanations) - most
+    return Group(table, Text(f"and {more} more (--json shows all)", style="dim")) if more > 0 else table
 
 
 def _table(title: str) -> Table:
@@ -160,6 +179,6 @@ def _add_counts(table: Table, counts: Mapping[str, Any], depth: int) -> None:
         elif value is None:
             table.add_row(label, Text("-", style="dim"))
         elif isinstance(value, int | float) and not isinstance(value, bool):
-            table.add_row(label, Text(f"{value:,}", style="" if value else "dim"))
+            table.add_row(label, Text(f"{round(value, 3):,}", style="" if value else "dim"))
         else:
             table.add_row(label, _plain(str(value)))

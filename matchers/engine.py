@@ -199,7 +199,7 @@ class Engine:
             known = [coincidence for coincidence in said if coincidence.matcher == name]
             window = windows.get(name)
             if window is None:
-                changes += self._withdraw(known, self._why_not_searched(trigger), now_us)
+                changes += self._withdraw(known, why_not_searched(trigger, include_tests=self._include_tests), now_us)
                 continue
             search = _Search(matcher, trigger, window)
             for key, stored in sorted(self._stored_objects(search, known).items(), key=lambda item: item[0]):
@@ -258,14 +258,16 @@ class Engine:
         """Whether alerts that made this coincidence have been dropped, so that it cannot be judged any more."""
         return said.state is not State.WITHDRAWN and said.object.first_match_us < self._horizon_us
 
-    def _why_not_searched(self, trigger: Trigger) -> Cause:
-        if trigger.retracted:
-            return Cause.RETRACTED
-        if trigger.test and not self._include_tests:
-            return Cause.TEST
-        if trigger.skymap is None:
-            return Cause.NO_POSITION
-        return Cause.NOT_ASTROPHYSICAL if trigger.astrophysical is False else Cause.NOT_SEARCHED
+
+def why_not_searched(trigger: Trigger, *, include_tests: bool) -> Cause:
+    """Why no matcher, or not a certain one, has a window for a trigger."""
+    if trigger.retracted:
+        return Cause.RETRACTED
+    if trigger.test and not include_tests:
+        return Cause.TEST
+    if trigger.skymap is None:
+        return Cause.NO_POSITION
+    return Cause.NOT_ASTROPHYSICAL if trigger.astrophysical is False else Cause.NOT_SEARCHED
 
 
 def _why_not_matched(window: Window, stored: Alerts | None) -> Cause:

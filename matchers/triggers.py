@@ -20,10 +20,12 @@ _NOTHING: Mapping[str, Window] = MappingProxyType({})
 def order_of(notice: Notice) -> tuple[Any, ...]:
     """Sort key among the notices of one trigger: stage, serial, time of issue, and then whatever tells them apart.
 
+    At the same instant a retraction comes last: what was taken back is not revived by what it takes back.
+
     A notice that does not say when it was issued comes before those that do.
     """
     issued_us = _LONG_AGO if notice.issued_us is None else notice.issued_us
-    return notice.stage, notice.serial, issued_us, notice.ivorn, notice.message.body
+    return notice.stage, notice.serial, issued_us, notice.kind is Kind.RETRACTION, notice.ivorn, notice.message.body
 
 
 def fold(notices: Iterable[Notice], skymaps: Mapping[str, SkyMap]) -> Trigger | None:
@@ -117,20 +119,15 @@ class _Entry:
     slots: tuple[int, ...]
     """Of each window, in the grid."""
 
-    @property
-    def end_us(self) -> int:
-        """When nothing more is awaited."""
-        return max((window.end_us for window in self.windows.values()), default=self.trigger.time_us)
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Snapshot:
-    """All entries at one moment, with all their windows on the grid. Never changed, only replaced.
+    """All windows at one moment, on the grid. Never changed, only replaced.
 
     Attributes
     ----------
     entries
-        By trigger.
+        By trigger: those with windows.
     grid
         The windows.
     ranked
@@ -174,22 +171,23 @@ def _free(windows: Sequence[Window | None], freed: Collection[int], number: int)
 class TriggerBook:
     """The triggers that are remembered, each with the windows that matchers opened for it.
 
-    Each change replaces an immutable snapshot, so that a reader sees one state whole.
+    Each change of windows replaces an immutable snapshot, so that a reader sees one state whole. Triggers without
+    windows, by far the most in a flood of notices, are only remembered.
     """
 
     def __init__(self) -> None:
+        self._triggers: dict[str, Trigger] = {}
         self._now = _Snapshot()
 
     def __len__(self) -> int:
-        return len(self._now.entries)
+        return len(self._triggers)
 
     def __iter__(self) -> Iterator[Trigger]:
-        return (entry.trigger for _, entry in sorted(self._now.entries.items()))
+        return (trigger for _, trigger in sorted(self._triggers.items()))
 
     def get(self, trigger_id: str) -> Trigger | None:
         """The newest state of a trigger."""
-        entry = self._now.entries.get(trigger_id)
-        return entry.trigger if entry else None
+        return self._triggers.get(trigger_id)
 
     def windows(self, trigger_id: str) -> Mapping[str, Window]:
         """The windows of a trigger by the name of the matcher; none if it is unknown."""
@@ -198,11 +196,15 @@ class TriggerBook:
 
     def put(self, trigger: Trigger, windows: Mapping[str, Window]) -> None:
         """Remember a trigger's state and its windows by matcher, in place of what was known of it."""
-        self._now = self._now.replaced([trigger.id], trigger, windows)
+        self._triggers[trigger.id] = trigger
+        if windows or trigger.id in self._now.entries:
+            self._now = self._now.replaced([trigger.id], trigger if windows else None, windows)
 
     def remove(self, trigger_id: str) -> None:
         """Forget a trigger, if it is known."""
-        self._now = self._now.replaced([trigger_id])
+        self._triggers.pop(trigger_id, None)
+        if trigger_id in self._now.entries:
+            self._now = self._now.replaced([trigger_id])
 
     def holding(self, alerts: Alerts) -> list[Hit]:
         """All windows that hold any of these alerts, exactly, sorted by trigger and matcher."""
@@ -228,7 +230,14 @@ class TriggerBook:
 
     def expire(self, before_us: int) -> list[Trigger]:
         """Forget triggers whose last window ended before an instant (without any window: that were before it)."""
-        gone = [entry.trigger for _, entry in sorted(self._now.entries.items()) if entry.end_us < before_us]
-        if gone:
-            self._now = self._now.replaced([trigger.id for trigger in gone])
+        gone = [trigger for trigger in self if self._end_us(trigger) < before_us]
+        for trigger in gone:
+            del self._triggers[trigger.id]
+        closed = [trigger.id for trigger in gone if trigger.id in self._now.entries]
+        if closed:
+            self._now = self._now.replaced(closed)
         return gone
+
+    def _end_us(self, trigger: Trigger) -> int:
+        """When nothing more is awaited of a trigger."""
+        return max((window.end_us for window in self.windows(trigger.id).values()), default=trigger.time_us)

@@ -8,7 +8,7 @@ fastavro decodes the records. See `schemas.writer_schema` for what is asked of a
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from io import BytesIO
+from io import SEEK_CUR, SEEK_SET, BytesIO
 from typing import Any
 
 import cramjam
@@ -25,14 +25,18 @@ _SYNC_BYTES = 16
 _VARINT_BYTES = 10
 _METADATA_ENTRIES = 1_000
 _SNAPPY_CHECKSUM_BYTES = 4
+_KNOWN_HEADERS = 8
+_KNOWN_BYTES = 1 << 18
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Some records of a container, decompressed, still encoded."""
+    """Some records of a container, decompressed, still encoded: ``data`` from ``start`` to ``end``."""
 
     count: int
     data: bytes
+    start: int
+    end: int
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,11 +78,44 @@ class Container:
             total += count
             if total > self.limits.records:
                 raise BadPacket(Reason.TOO_LARGE, f"more than {self.limits.records} records")
-            data = decompress(self.body[at:end], self.writer.block_bytes)
-            if count * self.writer.smallest_bytes > len(data):
-                raise BadPacket(Reason.CORRUPT, f"block at byte {block_at}: {count} records in {len(data)} bytes")
-            yield Block(count, data)
+            if codec == b"null" and size <= self.writer.block_bytes:
+                block = Block(count, self.body, at, end)
+            else:
+                data = decompress(self.body[at:end], self.writer.block_bytes)
+                block = Block(count, data, 0, len(data))
+            if count * self.writer.smallest_bytes > block.end - block.start:
+                what = f"{count} records in {block.end - block.start} bytes"
+                raise BadPacket(Reason.CORRUPT, f"block at byte {block_at}: {what}")
+            yield block
             at = end + _SYNC_BYTES
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Header:
+    """A header without its sync marker, as far as its text says where it ends, and what is in it."""
+
+    text: bytes
+    metadata: Mapping[str, bytes]
+    writer: WriterSchema
+    limits: AvroLimits
+
+
+class _KnownHeaders:
+    """The last headers. One is 10 kB of schema and the same in all packets of a survey, but for the sync marker
+    behind it; comparing takes a tenth of the time of reading."""
+
+    def __init__(self) -> None:
+        self._last: tuple[_Header, ...] = ()
+
+    def find(self, body: bytes, limits: AvroLimits) -> _Header | None:
+        return next((known for known in self._last if body.startswith(known.text) and known.limits == limits), None)
+
+    def keep(self, header: _Header) -> None:
+        if len(header.text) <= _KNOWN_BYTES:
+            self._last = (header, *self._last)[:_KNOWN_HEADERS]
+
+
+_known_headers = _KnownHeaders()
 
 
 def open_container(body: bytes, limits: AvroLimits = DEFAULT_LIMITS) -> Container:
@@ -93,14 +130,17 @@ def open_container(body: bytes, limits: AvroLimits = DEFAULT_LIMITS) -> Containe
         raise BadPacket(Reason.TOO_LARGE, f"{len(body)} bytes; at most {limits.body_bytes} are read")
     if body[: len(MAGIC)] != MAGIC:
         raise BadPacket(Reason.UNKNOWN_FORMAT, "not an Avro object container: it does not begin with 'Obj' and 1")
-    metadata, at = _metadata(body, len(MAGIC))
+    header = _known_headers.find(body, limits)
+    metadata, at = (header.metadata, len(header.text)) if header else _metadata(body, len(MAGIC))
     sync = body[at : at + _SYNC_BYTES]
     if len(sync) < _SYNC_BYTES:
         raise BadPacket(Reason.TRUNCATED, f"header breaks off at byte {len(body)}")
-    if "avro.schema" not in metadata:
-        raise BadPacket(Reason.MISSING_FIELD, "header has no avro.schema")
-    writer = writer_schema(metadata["avro.schema"], limits)
-    return Container(body, writer, metadata, sync, at + _SYNC_BYTES, limits)
+    if header is None:
+        if "avro.schema" not in metadata:
+            raise BadPacket(Reason.MISSING_FIELD, "header has no avro.schema")
+        header = _Header(body[:at], metadata, writer_schema(metadata["avro.schema"], limits), limits)
+        _known_headers.keep(header)
+    return Container(body, header.writer, metadata, sync, at + _SYNC_BYTES, limits)
 
 
 def container_schema(body: bytes, limits: AvroLimits = DEFAULT_LIMITS) -> dict[str, Json]:
@@ -128,21 +168,44 @@ def read_container(body: bytes, limits: AvroLimits = DEFAULT_LIMITS) -> Iterator
         yield from records(block, container.writer.parsed)
 
 
-def records(block: Block, writer: Json, reader: Json = None) -> Iterator[Any]:
+class _Bounded(BytesIO):
+    """Bytes that end with an error: fastavro steps over fields of fixed size without looking whether anything is left,
+    so that a count of 2^60 in a packet of 80 bytes would keep it busy for ever."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Exactly so many bytes."""
+        if size is None or size < 0:
+            raise ValueError(f"length {size}")
+        found = super().read(size)
+        if len(found) < size:
+            raise EOFError
+        return found
+
+    def seek(self, offset: int, whence: int = SEEK_SET, /) -> int:
+        """Only to where there are bytes."""
+        start = self.tell() if whence == SEEK_CUR else 0
+        if not start <= start + offset <= self.getbuffer().nbytes:
+            raise EOFError
+        return super().seek(offset, whence)
+
+
+def records(block: Block, writer: Json, reader: Json = None, before: int = 0) -> Iterator[Any]:
     """Decode the records of a block.
 
     Parameters
     ----------
     writer, reader
         fastavro's writer schema, and its reader schema where only some fields are wanted.
+    before
+        How many records of the same block were read already, for what is said of a bad one.
 
     Raises
     ------
     BadPacket
         At the first record that cannot be decoded; where the next one would begin is unknown then.
     """
-    stream = BytesIO(block.data)
-    for number in range(1, block.count + 1):
+    stream = _Bounded(block.data[block.start : block.end])
+    for number in range(before + 1, before + block.count + 1):
         try:
             record = fastavro.schemaless_reader(stream, writer, reader)
         except EOFError as error:
@@ -168,10 +231,10 @@ def confluent_block(body: bytes, writer: WriterSchema) -> Block:
     BadPacket
         If it is larger than the writer schema allows.
     """
-    data = body[CONFLUENT_HEADER_BYTES:]
-    if len(data) > writer.block_bytes:
-        raise BadPacket(Reason.TOO_LARGE, f"record of {len(data)} bytes; at most {writer.block_bytes} are decoded")
-    return Block(1, data)
+    size = len(body) - CONFLUENT_HEADER_BYTES
+    if size > writer.block_bytes:
+        raise BadPacket(Reason.TOO_LARGE, f"record of {size} bytes; at most {writer.block_bytes} are decoded")
+    return Block(1, body, CONFLUENT_HEADER_BYTES, len(body))
 
 
 def _metadata(body: bytes, at: int) -> tuple[dict[str, bytes], int]:

@@ -41,7 +41,7 @@ which is made for bursts only, is then the later statement that it is one.
 """
 
 _BN_NAME: Final = re.compile(r"bn\d{9}")
-_GBM_LOCATION_PLOT: Final = re.compile(r"^(https?://.+/)glg_locplot_all_(bn\d{9})(\w*)\.png$")
+_GBM_PRODUCT: Final = re.compile(r"(https?://.+/)glg_(?:locplot_all|lc_medres34)_(bn\d{9})(\w*)\.(?:png|gif)")
 
 
 def _gbm_names(event: VOEvent, draft: Draft) -> None:
@@ -73,10 +73,15 @@ def _gbm_flight(event: VOEvent, draft: Draft) -> None:
 
 
 def _gbm_ground(event: VOEvent, draft: Draft) -> None:
-    """The HEALPix map lies beside the plot that the notice links to, under a name that follows from the plot's."""
+    """The HEALPix map lies beside the plot of the position, and beside the light curve, under a name that follows.
+
+    Ground positions link to the light curve alone; their JSON form links to that very map.
+    """
     _gbm_names(event, draft)
-    if found := _GBM_LOCATION_PLOT.match(event.values.get("LocationMap_URL", "")):
-        draft.skymap_url = f"{found[1]}glg_healpix_all_{found[2]}{found[3]}.fit"
+    for link in ("LocationMap_URL", "LightCurve_URL"):
+        if found := _GBM_PRODUCT.fullmatch(event.values.get(link, "")):
+            draft.skymap_url = f"{found[1]}glg_healpix_all_{found[2]}{found[3]}.fit"
+            return
 
 
 def _gbm_final(event: VOEvent, draft: Draft) -> None:
@@ -88,14 +93,9 @@ def _gbm_subthreshold(event: VOEvent, draft: Draft) -> None:
     draft.skymap_url = event.values.get("HealPix_URL") or None
 
 
-_GBM: Final = NoticeType(
-    name="FERMI_GBM",
-    mission="Fermi",
-    instrument="GBM",
-    namespace="fermi-gbm",
-    serial_params=("Sequence_Num",),
-    containment=0.68,
-)
+# Within a stage the time of issue gives the order, in the classic and the JSON form alike: the JSON form has no number,
+# and Sequence_Num begins anew with the second ground algorithm (58, then 0, 1, 2), whose positions are later, better.
+_GBM: Final = NoticeType(name="FERMI_GBM", mission="Fermi", instrument="GBM", namespace="fermi-gbm", containment=0.68)
 _LAT: Final = NoticeType(
     name="FERMI_LAT", mission="Fermi", instrument="LAT", namespace="fermi-lat", serial_params=("Record_Num",)
 )
@@ -134,9 +134,8 @@ FERMI: Final[NoticeTypes] = {
     ),
     123: replace(_LAT, name="FERMI_LAT_TRANS", stage=10, significance=(("Signif", "sigma"),)),
     124: replace(_LAT, name="FERMI_LAT_POS_TEST", namespace=""),
-    125: replace(
-        _LAT, name="FERMI_LAT_MONITOR", namespace="", floor_deg=_LAT_FLOOR_DEG, significance=(("Signif", "sigma"),)
-    ),
+    # Its Signif is some 50,000, of a unit that is stated nowhere.
+    125: replace(_LAT, name="FERMI_LAT_MONITOR", namespace="", floor_deg=_LAT_FLOOR_DEG),
     126: pointing("FERMI_SC_SLEW", "Fermi"),
     127: replace(_LAT, name="FERMI_LAT_GND", stage=30, follows=True, significance=(("Signif", "sigma"),)),
     128: replace(_LAT, name="FERMI_LAT_OFFLINE", stage=40, significance=(("Trigger_Signif", "sigma"),)),

@@ -1,6 +1,7 @@
 """Classic GCN notices of neutrino and gravitational-wave observatories, AMON, HAWC and SVOM, by packet type."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
@@ -9,6 +10,8 @@ from schemas.notice_types import Draft, NoticeType, NoticeTypes
 from schemas.records import Citation, Messenger, Role
 from schemas.voevent import VOEvent
 
+SUPEREVENT_ROLES: Final[Mapping[str, Role]] = {"M": Role.MOCK, "T": Role.TEST}
+"""What the first letter of a superevent's name makes of it; S is an observation."""
 _MXT_R90_DEG: Final = {1: 300 / 3600, 2: 120 / 3600, 3: 60 / 3600, 4: 30 / 3600}
 _QUALITY: Final = re.compile(r"_qf(\d)$")
 _RETRACTED_LAST: Final = 90
@@ -45,8 +48,8 @@ def _lvc(event: VOEvent, draft: Draft) -> None:
             draft.classification[name] = probability
     if external := values.get("External_Ivorn"):
         draft.citations.append(Citation(external, "associated"))
-    if values.get("GraceID", "").startswith("M"):
-        draft.role = Role.MOCK
+    if named := SUPEREVENT_ROLES.get(values.get("GraceID", "")[:1]):
+        draft.role = named
     elif event.flag("HardwareInj") and draft.role is Role.OBSERVATION:
         draft.role = Role.TEST
         draft.warnings.append("this is a hardware injection, and so a test")

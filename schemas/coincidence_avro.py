@@ -22,7 +22,14 @@ from schemas.times import iso_from_us, us_from_datetime, us_from_iso
 
 def _load_schema() -> dict[str, Any]:
     file = resources.files("schemas") / "avro" / "coincidence" / "1" / "0" / "coincidence.avsc"
-    return cast("dict[str, Any]", fastavro.parse_schema(json.loads(file.read_text("utf-8"))))
+    return cast("dict[str, Any]", _ordered(fastavro.parse_schema(json.loads(file.read_text("utf-8")))))
+
+
+def _ordered(part: Any) -> Any:
+    """The same with sorted keys: fastavro leaves them in the order of a set, which differs from process to process."""
+    if isinstance(part, dict):
+        return {key: _ordered(part[key]) for key in sorted(part)}
+    return [_ordered(item) for item in part] if isinstance(part, list) else part
 
 
 SCHEMA = _load_schema()

@@ -6,6 +6,7 @@ as it is. Only Fermi GBM's radii are known to lack a systematic error that matte
 """
 
 import math
+from functools import partial
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from schemas.errors import BadSkyMap, Reason
 from schemas.localisation import Annulus, Cone, Ellipse, InlineMap, Localisation, Systematics
 from schemas.pixels import ORDER, Array, Pixels, cell_centres, cell_radius_deg
 from schemas.shapes import Fisher, FisherEllipse, Ring, fisher_kappa
-from schemas.sky import Shape, SkyMap
+from schemas.sky import CellTable, Shape, SkyMap
 from schemas.skymap import read_skymap
 
 GBM_SYSTEMATICS: dict[Systematics, tuple[float, float, float]] = {
@@ -47,6 +48,14 @@ def skymap_of(localisation: Localisation) -> SkyMap:
     ------
     BadSkyMap
         If a number is not finite or out of range, or the bytes of a map cannot be read.
+
+    Examples
+    --------
+    A circle of 1 deg that holds 90 % is the 90 % region, of pi square degrees:
+
+    >>> skymap = skymap_of(Cone(ra_deg=180.0, dec_deg=30.0, radius_deg=1.0, containment=0.9))
+    >>> print(f"{skymap.area_deg2(0.9):.2f}")
+    3.14
     """
     match localisation:
         case Cone():
@@ -82,7 +91,7 @@ def _cone(cone: Cone) -> SkyMap:
             f"GBM's {stage} positions, {core_deg:g} deg ({100 * weight:.3g} %) and {tail_deg:g} deg "
             f"({100 * (1 - weight):.3g} %), of Connaughton et al. 2015"
         )
-    return _picture(fisher, cone.ra_deg, cone.dec_deg, model)
+    return _pictured(fisher, cone.ra_deg, cone.dec_deg, model)
 
 
 def _ellipse(ellipse: Ellipse) -> SkyMap:
@@ -101,7 +110,7 @@ def _ellipse(ellipse: Ellipse) -> SkyMap:
         f"Gaussian ellipse in Lambert's equal-area projection: {axes_deg[0]:g} by {axes_deg[1]:g} deg, position angle "
         f"{angle_deg:g} deg, holds {100 * ellipse.containment:g} %"
     )
-    return _picture(shape, ellipse.ra_deg, ellipse.dec_deg, model)
+    return _pictured(shape, ellipse.ra_deg, ellipse.dec_deg, model)
 
 
 def _annulus(annulus: Annulus) -> SkyMap:
@@ -120,11 +129,15 @@ def _annulus(annulus: Annulus) -> SkyMap:
     ra_deg, dec_deg = annulus.ra_deg, annulus.dec_deg + annulus.radius_deg
     if dec_deg > 90:  # noqa: PLR2004 - over the pole
         ra_deg, dec_deg = (ra_deg + 180) % 360, 180 - dec_deg
-    return _picture(shape, ra_deg, dec_deg, model)
+    return _pictured(shape, ra_deg, dec_deg, model)
 
 
-def _picture(shape: Shape, ra_deg: float, dec_deg: float, model: str) -> SkyMap:
-    """A shape with cells that show it, finer where its level changes faster."""
+def _pictured(shape: Shape, ra_deg: float, dec_deg: float, model: str) -> SkyMap:
+    return SkyMap(partial(_cells, shape), ra_deg % 360, dec_deg, model, shape)
+
+
+def _cells(shape: Shape) -> CellTable:
+    """Cells that show a shape, finer where its level changes faster."""
     kept: list[tuple[Pixels, Pixels, Array, Array]] = []
     count = 0
     cells = np.arange(12, dtype=np.int64)
@@ -151,7 +164,7 @@ def _picture(shape: Shape, ra_deg: float, dec_deg: float, model: str) -> SkyMap:
         cells = (4 * cells[coarse][:, None] + np.arange(4)).ravel()
     lo, hi, density, level = (np.concatenate(column) for column in zip(*kept, strict=True))
     rows = np.argsort(lo)
-    return SkyMap(lo[rows], hi[rows], density[rows], level[rows], ra_deg % 360, dec_deg, model, shape)
+    return CellTable(lo[rows], hi[rows], density[rows], level[rows])
 
 
 def _check_position(ra_deg: float, dec_deg: float) -> None:

@@ -4,6 +4,7 @@ They look like early LSST packets, but fluxes are in SNANA's units (zero point 2
 flags, no real-bogus score and no aperture flux. See https://portal.nersc.gov/cfs/lsst/DESC_TD_PUBLIC/ELASTICC
 """
 
+from schemas import picked
 from schemas.packet import (
     MJD_TAI,
     Record,
@@ -14,9 +15,12 @@ from schemas.packet import (
     fields,
     mag_error,
     number,
+    picks,
     record_at,
     records_at,
 )
+from schemas.picked import Bools, Picked, ab_mags, mag_errors
+from schemas.plan import Column, Pick
 
 ZERO_POINT = 27.5
 
@@ -39,6 +43,27 @@ def row(record: Record) -> Row:
     )
 
 
+def columns(found: Picked) -> tuple[Row, Bools]:
+    """As `row`, for many packets."""
+    time, flux = found.numbers("diaSource.midPointTai"), found.numbers("diaSource.psFlux")
+    named = found.stated("diaSource.diaObjectId").tolist()
+    row = Row(
+        alert_id=found.integers("diaSource.diaSourceId"),
+        object_id=[
+            str(number) if known else ""
+            for number, known in zip(found.integers("diaSource.diaObjectId").tolist(), named, strict=True)
+        ],
+        time=time,
+        first_detection=picked.earliest(time, found.numbers("prvDiaSources.midPointTai")),
+        ra_deg=found.numbers("diaSource.ra"),
+        dec_deg=found.numbers("diaSource.decl"),
+        band=found.texts("diaSource.filterName"),
+        mag=ab_mags(flux, ZERO_POINT),
+        mag_err=mag_errors(flux, found.numbers("diaSource.psFluxErr")),
+    )
+    return row, found.stated("diaSource.diaSourceId")
+
+
 SURVEY = Survey(
     name="elasticc",
     known_by=("diaSource.midPointTai", "diaSource.decl", "diaSource.psFlux", "diaSource.nobs", "diaObject.mwebv"),
@@ -49,6 +74,13 @@ SURVEY = Survey(
         prvDiaSources="midPointTai",
     ),
     row=row,
+    picks=(
+        *picks("diaSource", Column.INTEGER, "diaSourceId diaObjectId"),
+        *picks("diaSource", Column.NUMBER, "midPointTai ra decl psFlux psFluxErr"),
+        *picks("diaSource", Column.TEXT, "filterName"),
+        Pick("prvDiaSources.midPointTai", Column.EARLIEST),
+    ),
+    columns=columns,
     days=MJD_TAI,
     quality_columns=frozenset(),
 )

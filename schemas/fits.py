@@ -174,7 +174,10 @@ def _headers(body: bytes) -> Iterator[tuple[Header, int]]:
         axes = [_integer(header, f"NAXIS{i + 1}") for i in range(min(_integer(header, "NAXIS"), 999))]
         size *= math.prod(axes) + _integer(header, "PCOUNT", 0) if axes else 0
         if at + size > len(body):
-            raise BadSkyMap(Reason.TRUNCATED, f"the file ends at byte {len(body)}, its data go on to {at + size}")
+            # Not how far they go: 999 axes of 40 digits make a number that Python refuses to print.
+            raise BadSkyMap(
+                Reason.TRUNCATED, f"the file ends at byte {len(body)}, before the data that a header claims"
+            )
         at += -(-size // _BLOCK) * _BLOCK
         if not body[at : at + _BLOCK].strip(b"\0 "):  # some writers pad beyond the last block
             return

@@ -38,6 +38,8 @@ _SCHEMA: Final = re.compile(r"/notices/([A-Za-z0-9_./-]+?)(?:\.schema)?\.json")
 _PATH: Final = re.compile(r"(?:^|/)notices/([A-Za-z0-9_./-]+)")
 _SHARED: Final = ("core.", "neutrino.")
 """Schemas of parts, which say nothing on who sends."""
+_TEST: Final = "test"
+"""Part of the names of topics for tests, such as ``icecube.test.gold_bronze_track_alerts``."""
 _EVENT_FIELDS: Final = ("trigger_time", "id", "event_name", "observation_start", "ref_ID")
 _KINDS: Final[Mapping[str, Kind]] = {
     "initial": Kind.INITIAL,
@@ -99,7 +101,7 @@ def gcn_notice(record: JsonObject, message: Message) -> Notice:
     trigger_id = f"{topic.namespace}:{ident}" if topic.namespace and ident else None
     if role in {Role.UTILITY, Role.PREDICTION}:
         trigger_id = None
-    elif topic.namespace and not ident and topic in TOPICS.values():
+    elif topic.known and topic.namespace and not ident:
         raise BadNotice(Reason.MISSING_FIELD, f"{topic.name}: no identifier of the trigger, expected one in 'id'")
     issued_us = _instant(fields, "alert_datetime")
     time_us, time_error_s = _trigger_time(fields, topic, kind, needed=trigger_id is not None)
@@ -147,7 +149,9 @@ def topic_of(fields: Fields, message: Message) -> Topic:
     found = _TOPIC.search(message.topic) or _SCHEMA.search(fields.text("$schema"))
     name = found[1].replace("/", ".").strip(".").lower()[:_ID_LENGTH] if found else ""
     if name and not name.startswith(_SHARED):
-        return known_topic(name) or _unknown(fields, name)
+        parts = name.split(".")
+        topic = known_topic(".".join(part for part in parts if part != _TEST)) or _unknown(fields, name)
+        return replace(topic, role=Role.TEST) if _TEST in parts else topic
     for pattern in (_TOPIC, _PATH):
         if (path := pattern.search(message.origin)) and (known := known_topic(path[1].replace("/", ".").lower())):
             return known
@@ -167,8 +171,11 @@ def known_topic(name: str) -> Topic | None:
 
 
 def content_ivorn(name: str, body: bytes) -> str:
-    """An identifier for a notice that has none: equal for the same bytes, different for others."""
-    return f"ivo://gcn.nasa.gov/{name}#{hashlib.sha256(body).hexdigest()[:16]}"
+    """An identifier for a notice that has none: equal for the same bytes, different for others.
+
+    It is made here, and its authority says so: nobody else's name is used for it.
+    """
+    return f"ivo://starcross.invalid/notices/{name}#{hashlib.sha256(body).hexdigest()[:16]}"
 
 
 def fits_of_base64(text: Json) -> bytes:
@@ -221,7 +228,7 @@ def _unknown(fields: Fields, name: str) -> Topic:
         mission=mission,
         messenger=_messenger(fields),
         namespace=namespace,
-        role=Role.TEST if "test" in name.split(".") else Role.OBSERVATION,
+        known=False,
     )
 
 

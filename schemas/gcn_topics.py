@@ -13,6 +13,7 @@ from typing import Final
 
 from schemas.bounded_json import Fields
 from schemas.classic_fermi import GBM_NO_BURST_PROBABILITY
+from schemas.classic_other import SUPEREVENT_ROLES
 from schemas.localisation import Cone, Ellipse, Localisation, Systematics
 from schemas.records import Citation, Messenger, Notice, Role
 
@@ -77,6 +78,8 @@ class Topic:
         True if notices of several stages are sent about a trigger.
     role
         Of notices that are not marked as tests.
+    known
+        Whether it is one of the table, so that what it must say is known.
     significance
         Fields and units, the best first; zero counts as not given.
     refine
@@ -92,6 +95,7 @@ class Topic:
     containment: float = CORE_CONTAINMENT
     staged: bool = False
     role: Role = Role.OBSERVATION
+    known: bool = True
     significance: tuple[tuple[str, str], ...] = (
         ("image_snr", "sigma"),
         ("rate_snr", "sigma"),
@@ -146,7 +150,8 @@ def _gbm_id(fields: Fields) -> str:
 
 
 def _gbm(fields: Fields, notice: Notice) -> Notice:
-    """Stage by subtype. As for the classic form of the same notices, the published systematics are applied to all."""
+    """Stage by subtype. As for the classic form of the same notices, the published systematics are applied to all,
+    and the time of issue orders those of a stage: the record's number is not in the classic form."""
     subtype = fields.text("subtype")
     if "reliability" in fields and not subtype:
         return _gbm_subthreshold(fields, notice)
@@ -165,6 +170,7 @@ def _gbm(fields: Fields, notice: Notice) -> Notice:
         notice,
         notice_type=f"{notice.notice_type}.{subtype}" if subtype in _GBM_STAGES else notice.notice_type,
         stage=RETRACTED_LAST if notice.stage == RETRACTED_LAST else stage,
+        serial=notice.serial if notice.issued_us is None else 0,
         localisation=where,
         names=tuple(dict.fromkeys((*names, *notice.names))),
         astrophysical=_gbm_astrophysical(fields, subtype, notice.classification),
@@ -223,7 +229,7 @@ def _lvk_neutrinos(fields: Fields, notice: Notice) -> Notice:
     wave = fields.text("ref_ID")
     return replace(
         notice,
-        role=Role.MOCK if wave.startswith("M") and notice.role is Role.OBSERVATION else notice.role,
+        role=SUPEREVENT_ROLES.get(wave[:1], notice.role) if notice.role is Role.OBSERVATION else notice.role,
         localisation=notice.localisation or min(events, key=lambda event: event[0], default=(0.0, None))[1],
         trigger_time_error_s=notice.trigger_time_error_s or _SEARCH_HALF_S,
         significance=min(p_values, default=None),
@@ -275,12 +281,8 @@ def _corners(fields: Fields, ra: float | None, dec: float | None) -> list[tuple[
 def _svom(fields: Fields, notice: Notice) -> Notice:
     """GRM, then sources of the on-board catalogue, then ECLAIRs, then MXT: the order of what a position is worth."""
     instrument = fields.text("instrument").casefold()
-    if instrument == "mxt":
-        stage, messenger = 30, Messenger.X_RAY
-    elif instrument == "grm":
-        stage, messenger = 10, Messenger.GAMMA_RAY
-    else:
-        stage, messenger = (15 if fields.texts("event_name") else 20), Messenger.GAMMA_RAY
+    stage = {"mxt": 30, "grm": 10}.get(instrument, 15 if fields.texts("event_name") else 20)
+    messenger = Messenger.X_RAY if instrument == "mxt" else Messenger.GAMMA_RAY
     return replace(notice, stage=RETRACTED_LAST if notice.stage == RETRACTED_LAST else stage, messenger=messenger)
 
 
@@ -365,7 +367,6 @@ TOPICS: Final[Mapping[str, Topic]] = {
     "chime": Topic(name="chime.frb", mission="CHIME", instrument="FRB", messenger=Messenger.RADIO, namespace="chime"),
     "dsa110": Topic(name="dsa110.frb", mission="DSA-110", messenger=Messenger.RADIO, namespace="dsa110"),
     "burstcube": Topic(name="burstcube.alert", mission="BurstCube", namespace="burstcube"),
-    "burstcube.test": Topic(name="burstcube.test", mission="BurstCube", namespace="burstcube", role=Role.TEST),
     "glowbug": Topic(name="glowbug.alert", mission="Glowbug", namespace="glowbug"),
     "boom": Topic(name="boom.alert", mission="BOOM", messenger=Messenger.OPTICAL, refine=_boom),
     "heasarc": Topic(name="heasarc.archive_alert", mission="HEASARC", messenger=Messenger.UNKNOWN, role=Role.UTILITY),

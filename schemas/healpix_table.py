@@ -15,7 +15,7 @@ from schemas.errors import BadSkyMap, Reason
 from schemas.fits import Table
 from schemas.moc import intervals_of_uniq, require_disjoint
 from schemas.pixels import ORDER, PIXEL_SR, Array, Pixels, cell_centres, pixels_of
-from schemas.sky import SkyMap
+from schemas.sky import CellTable, SkyMap
 
 SUM_TOLERANCE = 1e-3
 """A map whose probabilities sum to 1 within this is normalised; another is no probability map."""
@@ -27,7 +27,7 @@ _PIXEL_NAMES = ("PIXEL", "PIX", "IPIX")
 _CELESTIAL = {"C", "Q", "CEL", "CELESTIAL", "EQUATORIAL", "ICRS"}
 _GALACTIC = {"G", "GAL", "GALACTIC"}
 _UNSEEN = -1.6375e30  # what healpy writes for a pixel without data
-_FINEST_ROTATED = 9
+_FINEST_REFINED, _FINEST_ROTATED = 9, 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,9 +100,8 @@ def _skymap(grid: _Grid, model: str, odd: tuple[str, ...]) -> SkyMap:
     peak = descending[0]
     order = ORDER - (int(grid.hi[peak] - grid.lo[peak]).bit_length() - 1) // 2
     ra, dec = cell_centres(grid.lo[peak : peak + 1] >> 2 * (ORDER - order), order)
-    return SkyMap(
-        grid.lo, grid.hi, density, level, float(ra[0]), float(dec[0]), model, distance=grid.distance, warnings=odd
-    )
+    cells = CellTable(grid.lo, grid.hi, density, level)
+    return SkyMap(cells, float(ra[0]), float(dec[0]), model, distance=grid.distance, warnings=odd)
 
 
 def _uniq_cells(table: Table, count: int) -> tuple[Pixels, Pixels]:
@@ -223,17 +222,18 @@ def _orders(grid: _Grid) -> str:
 
 
 def _rotated(grid: _Grid) -> _Grid:
-    """A galactic map on ICRS cells two orders finer than its finest (one, at nside 256).
+    """A galactic map on ICRS cells two orders finer than its finest (one at nside 256, as fine at 512 and 1024).
 
-    Each new cell takes the density at its centre. A cell as fine as the old ones would move probability by half
-    of a cell; at a quarter of that it is below what the map itself resolves. The sum is set to 1 again.
+    Each new cell takes the density at its centre. A cell as fine as the old ones moves probability by up to half of a
+    cell, 3 arcmin at nside 512; at a quarter of that it is below what the map resolves. The sum is set to 1 again.
     """
     finest = ORDER - (int((grid.hi - grid.lo).min()).bit_length() - 1) // 2
-    order = min(finest + 2, _FINEST_ROTATED)
-    if order <= finest:
+    order = max(min(finest + 2, _FINEST_REFINED), finest)
+    if order > _FINEST_ROTATED:
         raise BadSkyMap(
             Reason.UNSUPPORTED,
-            f"a galactic map of nside {1 << finest} is too fine to be turned, expected nside 256 at most",
+            f"a galactic map of nside {1 << finest} is too fine to be turned, "
+            f"expected nside {1 << _FINEST_ROTATED} at most",
         )
     cells = np.arange(12 << 2 * order, dtype=np.int64)
     ra, dec = cell_centres(cells, order)

@@ -8,6 +8,9 @@ the object's first source is stated since 8.0. The schemas: https://github.com/l
 import math
 from typing import Any
 
+import numpy as np
+
+from schemas import picked
 from schemas.packet import (
     MJD_TAI,
     Record,
@@ -19,9 +22,12 @@ from schemas.packet import (
     identifier,
     mag_error,
     number,
+    picks,
     record_at,
     records_at,
 )
+from schemas.picked import Bools, Ints, Picked, ab_mags, mag_errors
+from schemas.plan import Column, Pick
 
 BAD_FLAGS = (
     "pixelFlags_bad",
@@ -41,8 +47,10 @@ BAD_FLAGS = (
 the footprint of a bright source reaches far; a bad part or the edge of the detector anywhere in it; glints; and
 sources that were put into the image on purpose."""
 
+_SOURCE_NUMBERS = "midpointMjdTai|midPointTai ra dec|decl psfFlux|psFlux psfFluxErr|psFluxErr apFlux reliability"
 _TIMES = "midpointMjdTai midPointTai"
 _IDENTITY = f"diaSourceId diaObjectId ssObjectId {_TIMES} ra dec decl band filterName"
+_HISTORY = "prvDiaSources.midpointMjdTai|midPointTai"
 _QUALITY = " ".join(("psfFlux psfFluxErr psFlux psFluxErr apFlux reliability", *BAD_FLAGS))
 
 
@@ -77,6 +85,49 @@ def _time(source: Record) -> Any:
     return source.get("midpointMjdTai", source.get("midPointTai"))
 
 
+def columns(found: Picked) -> tuple[Row, Bools]:
+    """As `row`, for many packets."""
+    moving_id = _first(
+        found.integers("diaSource.ssObjectId"),
+        np.where(
+            found.there("ssObject.ssObjectId"),
+            found.integers("ssObject.ssObjectId"),
+            found.integers("ssSource.ssObjectId"),
+        ),
+    )
+    object_id = _first(found.integers("diaSource.diaObjectId"), found.integers("diaObject.diaObjectId"), moving_id)
+    time = found.numbers("diaSource.midpointMjdTai|midPointTai")
+    first, history = found.numbers("diaObject.firstDiaSourceMjdTai"), found.numbers(_HISTORY)
+    psf = found.numbers("diaSource.psfFlux|psFlux")
+    mag = ab_mags(psf)
+    flags = [f"diaSource.{flag}" for flag in BAD_FLAGS]
+    known = np.sum([found.stated(flag) for flag in flags], axis=0)
+    row = Row(
+        alert_id=found.integers("diaSource.diaSourceId"),
+        object_id=[str(number) if number else "" for number in object_id.tolist()],
+        time=time,
+        first_detection=picked.earliest(time, first, history),
+        ra_deg=found.numbers("diaSource.ra"),
+        dec_deg=found.numbers("diaSource.dec|decl"),
+        band=found.texts("diaSource.band|filterName"),
+        mag=mag,
+        mag_err=mag_errors(psf, found.numbers("diaSource.psfFluxErr|psFluxErr")),
+        reliability=found.numbers("diaSource.reliability"),
+        bad_pixels=np.where(known, np.sum([found.integers(flag) for flag in flags], axis=0), np.nan),
+        ap_minus_psf_mag=ab_mags(found.numbers("diaSource.apFlux")) - mag,
+        solar_system_arcsec=np.where(moving_id, 0.0, np.nan),
+    )
+    return row, found.stated("diaSource.diaSourceId")
+
+
+def _first(*numbers: Ints) -> Ints:
+    """Of each row the first number that is not 0."""
+    found = numbers[0]
+    for other in numbers[1:]:
+        found = np.where(found, found, other)
+    return found
+
+
 SURVEY = Survey(
     name="lsst",
     known_by=(
@@ -100,6 +151,18 @@ SURVEY = Survey(
         ssSource="ssObjectId",
     ),
     row=row,
+    picks=(
+        *picks("diaSource", Column.INTEGER, "diaSourceId diaObjectId ssObjectId"),
+        *picks("diaSource", Column.NUMBER, _SOURCE_NUMBERS),
+        *picks("diaSource", Column.FLAG, " ".join(BAD_FLAGS)),
+        *picks("diaSource", Column.TEXT, "band|filterName"),
+        *picks("diaObject", Column.INTEGER, "diaObjectId"),
+        *picks("diaObject", Column.NUMBER, "firstDiaSourceMjdTai"),
+        *picks("ssObject", Column.INTEGER, "ssObjectId"),
+        *picks("ssSource", Column.INTEGER, "ssObjectId"),
+        Pick(_HISTORY, Column.EARLIEST),
+    ),
+    columns=columns,
     days=MJD_TAI,
     quality_columns=frozenset({"reliability", "bad_pixels", "ap_minus_psf_mag", "solar_system_arcsec"}),
 )

@@ -14,6 +14,7 @@ from typing import Final
 from schemas.avro import read_container
 from schemas.bounded import is_gzip
 from schemas.bounded_json import Fields, JsonObject, flat_params, parse_json_object
+from schemas.classic_other import SUPEREVENT_ROLES
 from schemas.errors import BadInput, BadNotice, Reason
 from schemas.gcn import FITS_MAGIC, MAX_LINKS, content_ivorn, fits_of_base64, is_link
 from schemas.localisation import InlineMap
@@ -30,7 +31,6 @@ _KINDS: Final[Mapping[str, Kind]] = {
     "UPDATE": Kind.UPDATE,
     "RETRACTION": Kind.RETRACTION,
 }
-_ROLES: Final[Mapping[str, Role]] = {"M": Role.MOCK, "T": Role.TEST}
 _SUPEREVENT: Final = re.compile(r"[MT]?(?:S|GW)\d{6}[A-Za-z]{0,8}")
 _MOCK_SEARCH: Final = "MDC"
 _STAGE: Final = 10
@@ -126,7 +126,7 @@ def lvk_notice(record: JsonObject, message: Message) -> Notice:
 
 
 def _role(name: str, event: Fields) -> Role:
-    role = _ROLES.get(name[:1].upper(), Role.OBSERVATION)
+    role = SUPEREVENT_ROLES.get(name[:1].upper(), Role.OBSERVATION)
     if role is Role.OBSERVATION and event.text("search") == _MOCK_SEARCH:
         event.warn("the search is one of mock data, so the superevent is taken as a mock")
         return Role.MOCK

@@ -1,7 +1,8 @@
 """What a survey is: where its packets keep what `Alerts` needs. One small file for each survey.
 
-A survey's file names the fields by which its schema is recognised, the fields that are decoded, and one
-function that makes a `Row` of a decoded record; `schemas.survey` does the rest.
+A survey's file names the fields by which its schema is recognised, the fields that are decoded, one function that
+makes a `Row` of a decoded record, and one that does the same for many records at once, whose fields are columns. The
+second is for what is in order, the first decides on everything else; `schemas.survey` does the rest.
 """
 
 import math
@@ -13,17 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from schemas.errors import BadPacket, Reason
+from schemas.picked import FLOAT32_MAX, MAG_PER_RELATIVE_FLUX, NANOJANSKY_AB_ZERO_POINT, Bools, Picked
+from schemas.plan import Column, Pick
 from schemas.records import Ints
 from schemas.times import us_from_jd_utc, us_from_mjd_tai
 from schemas.writer_schema import Wanted
 
 Record = Mapping[str, Any]
-
-NANOJANSKY_AB_ZERO_POINT = 31.4
-"""AB magnitude of 1 nJy: 8.9 of 1 Jy (Oke & Gunn 1983, ApJ 266, 713) plus 2.5 x 9."""
-
-_FLOAT32_MAX = 3.4e38
-_MAG_PER_RELATIVE_FLUX = 2.5 / math.log(10)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,23 +44,23 @@ MJD_TAI = DayCount(0.0, us_from_mjd_tai)
 
 
 class Row(NamedTuple):
-    """One alert; as the columns of `Alerts`, but times are in the survey's days. NaN means unknown."""
+    """One alert, or many as columns; as in `Alerts`, but times are in the survey's days. NaN means unknown."""
 
     alert_id: Any
     object_id: Any
     time: Any
-    first_detection: float
+    first_detection: Any
     ra_deg: Any
     dec_deg: Any
     band: Any
-    mag: float = math.nan
-    mag_err: float = math.nan
-    reliability: float = math.nan
-    bad_pixels: float = math.nan
-    ap_minus_psf_mag: float = math.nan
-    gaia_arcsec: float = math.nan
-    ps1_arcsec: float = math.nan
-    solar_system_arcsec: float = math.nan
+    mag: Any = math.nan
+    mag_err: Any = math.nan
+    reliability: Any = math.nan
+    bad_pixels: Any = math.nan
+    ap_minus_psf_mag: Any = math.nan
+    gaia_arcsec: Any = math.nan
+    ps1_arcsec: Any = math.nan
+    solar_system_arcsec: Any = math.nan
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +81,11 @@ class Survey:
         The fields to decode.
     row
         Makes a row of a decoded record. It may raise BadPacket, and KeyError for a missing field.
+    picks
+        The same fields as values that may be taken from the bytes, with the types that they must have for that.
+    columns
+        Makes of them a row of columns (names of objects and bands as lists), NaN or an empty name
+        where there is none; and where the alert's identifier is stated.
     days
         How it counts days.
     quality_columns
@@ -95,13 +97,15 @@ class Survey:
     times: tuple[str, ...]
     wanted: Wanted
     row: Callable[[Record], Row]
+    picks: tuple[Pick, ...]
+    columns: Callable[[Picked], tuple[Row, Bools]]
     days: DayCount
     quality_columns: frozenset[str]
 
 
 def number(value: Any) -> float:
     """A float; NaN for a null, for what is no number and for what a 32-bit float cannot hold."""
-    return float(value) if isinstance(value, int | float) and abs(value) < _FLOAT32_MAX else math.nan
+    return float(value) if isinstance(value, int | float) and abs(value) < FLOAT32_MAX else math.nan
 
 
 def not_negative(value: Any) -> float:
@@ -122,7 +126,7 @@ def ab_mag(flux: float, zero_point: float = NANOJANSKY_AB_ZERO_POINT) -> float:
 
 def mag_error(flux: float, flux_error: float) -> float:
     """Error of the magnitude of a flux, to first order; NaN for a flux that is not positive."""
-    return number(_MAG_PER_RELATIVE_FLUX * flux_error / flux) if flux > 0 else math.nan
+    return number(MAG_PER_RELATIVE_FLUX * flux_error / flux) if flux > 0 else math.nan
 
 
 def identifier(*values: Any) -> int | None:
@@ -165,3 +169,8 @@ def records_at(record: Record, name: str) -> list[Record]:
 def fields(top: str, **below: str) -> dict[str, Wanted | None]:
     """Wanted fields: names at the top, and for each record or array of records the names in it."""
     return dict.fromkeys(top.split()) | {name: dict.fromkeys(names.split()) for name, names in below.items()}
+
+
+def picks(record: str, column: Column, names: str) -> tuple[Pick, ...]:
+    """Fields of a record at the top, all to be read as one kind of column."""
+    return tuple(Pick(f"{record}.{name}", column) for name in names.split())

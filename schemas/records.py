@@ -163,6 +163,14 @@ class Alerts:
         ------
         ValueError
             If columns differ in length or are unknown.
+
+        Examples
+        --------
+        >>> alerts = Alerts.from_columns(
+        ...     "ztf", alert_id=[7], object_id=["ZTF20aaaaaaa"], time_us=[0], ra_deg=[45.0], dec_deg=[0.0]
+        ... )
+        >>> len(alerts), float(alerts.mag[0])
+        (1, nan)
         """
         n = len(columns["alert_id"])
         made: dict[str, NDArray[Any]] = {}

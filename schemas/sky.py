@@ -5,7 +5,9 @@ that *cover* it, and an exact test for what lies on its border. A `SkyMap` is su
 density and a credible level each.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -105,19 +107,35 @@ class Shape(Protocol):
         """Area inside the contour of this level."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+class CellTable(NamedTuple):
+    """Cells of a density, as columns of shape (n,).
+
+    Attributes
+    ----------
+    lo, hi
+        Sorted, disjoint, half-open order-29 intervals.
+    density_per_sr
+        Density of each interval; the sum of density times solid angle is 1 for gridded maps.
+    level
+        Credible level of each interval: cumulative probability in descending density, the
+        interval itself included.
+    """
+
+    lo: Pixels
+    hi: Pixels
+    density_per_sr: Array
+    level: Array
+
+
+@dataclass(frozen=True, eq=False)
 class SkyMap:
     """Probability density of a trigger's position.
 
     Attributes
     ----------
-    lo, hi
-        Sorted, disjoint, half-open order-29 intervals, shape (n,).
-    cell_density_per_sr
-        Density of each interval; the sum of density times solid angle is 1 for gridded maps.
-    cell_level
-        Credible level of each interval: cumulative probability in descending density, the
-        interval itself included.
+    cells
+        The cells, or what makes them: those of a closed form are only for pictures, and take longer to make than
+        all that matching asks of it.
     peak_ra_deg, peak_dec_deg
         The most probable position.
     model
@@ -131,16 +149,37 @@ class SkyMap:
         What was odd about the input.
     """
 
-    lo: Pixels
-    hi: Pixels
-    cell_density_per_sr: Array
-    cell_level: Array
+    cells: CellTable | Callable[[], CellTable]
     peak_ra_deg: float
     peak_dec_deg: float
     model: str
     shape: Shape | None = None
     distance: Array | None = None
     warnings: tuple[str, ...] = ()
+
+    @cached_property
+    def _table(self) -> CellTable:
+        return self.cells if isinstance(self.cells, CellTable) else self.cells()
+
+    @property
+    def lo(self) -> Pixels:
+        """First pixel of each cell."""
+        return self._table.lo
+
+    @property
+    def hi(self) -> Pixels:
+        """One past the last pixel of each cell."""
+        return self._table.hi
+
+    @property
+    def cell_density_per_sr(self) -> Array:
+        """Density of each cell."""
+        return self._table.density_per_sr
+
+    @property
+    def cell_level(self) -> Array:
+        """Credible level of each cell."""
+        return self._table.level
 
     def density_per_sr(self, ra_deg: Array, dec_deg: Array, pixel: Pixels) -> Array:
         """Density at each position; 0 outside the map."""
@@ -204,6 +243,13 @@ class Circle:
         ------
         ValueError
             If the radius is outside that range or the centre is no position.
+
+        Examples
+        --------
+        >>> circle = Circle.around(ra_deg=359.9, dec_deg=0.0, radius_deg=0.2)
+        >>> ra_deg, dec_deg = np.array([0.05, 0.2]), np.zeros(2)
+        >>> circle.contains(ra_deg, dec_deg, pixels_of(ra_deg, dec_deg)).tolist()
+        [True, False]
         """
         if not 0 < radius_deg <= 180:  # noqa: PLR2004 - degrees
             raise ValueError(f"radius of a circle is {radius_deg} deg, expected 0 < radius <= 180")

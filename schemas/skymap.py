@@ -15,7 +15,7 @@ from schemas.fits import Header, first_headers, first_table
 from schemas.healpix_table import DENSITY_NAMES, gridded_map
 from schemas.moc import read_moc_json, read_moc_table
 from schemas.pixels import DEG2_PER_SR, ORDER, PIXEL_SR, Pixels, cell_centres
-from schemas.sky import SkyMap
+from schemas.sky import CellTable, SkyMap
 from schemas.times import us_from_astropy, us_from_iso
 
 MOC_LEVEL = 0.5
@@ -166,7 +166,7 @@ def _event_us(header: Header) -> int | None:
 def _date_us(value: object) -> int | None:
     try:
         return us_from_iso(str(value))
-    except (ValueError, OverflowError):
+    except ValueError:
         return None
 
 
@@ -183,10 +183,7 @@ def _uniform(lo: Pixels, hi: Pixels) -> SkyMap:
     widest = int(np.argmax(hi - lo))
     ra, dec = cell_centres(np.array([(lo[widest] + hi[widest]) // 2]), ORDER)
     return SkyMap(
-        lo,
-        hi,
-        np.full(len(lo), 1 / solid_angle),
-        np.full(len(lo), MOC_LEVEL),
+        CellTable(lo, hi, np.full(len(lo), 1 / solid_angle), np.full(len(lo), MOC_LEVEL)),
         float(ra[0]),
         float(dec[0]),
         f"coverage map (MOC) of {solid_angle * DEG2_PER_SR:.4g} deg2, as probable everywhere inside",

@@ -27,6 +27,9 @@ US_PER_DAY = 86_400 * US_PER_S
 JD_UNIX_EPOCH = 2_440_587.5
 MJD_UNIX_EPOCH = 40_587.0
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+_FIRST_US = (datetime(1, 1, 1, tzinfo=UTC) - _EPOCH) // _MICROSECOND
+_LAST_US = (datetime(9999, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC) - _EPOCH) // _MICROSECOND
 _ISO = re.compile(
     r"\s*(\d{4})-(\d{1,2})-(\d{1,2})[T ](\d{1,2}):(\d{1,2}):(\d{1,2})(?:\.(\d*))?\s*(Z|[+-]\d\d:?\d\d)?\s*"
 )
@@ -75,7 +78,14 @@ def us_from_iso(text: str) -> int:
     Raises
     ------
     ValueError
-        If the text is no valid date and time.
+        If the text is no valid date and time, or outside the years that `iso_from_us` can write.
+
+    Examples
+    --------
+    >>> us_from_iso("1970-01-01T00:00:01.5Z")
+    1500000
+    >>> us_from_iso("2020-01-07 04:30:12") == us_from_iso("2020-01-07T05:30:12+01:00")
+    True
     """
     found = _ISO.fullmatch(text)
     if not found:
@@ -89,13 +99,15 @@ def us_from_iso(text: str) -> int:
         digits = found[8][1:].replace(":", "")
         offset = timedelta(hours=int(digits[:2]), minutes=int(digits[2:]))
         offset = -offset if found[8][0] == "-" else offset
-    base = us_from_datetime(instant - offset) + (US_PER_S if leap else 0)
-    return base + (micro + 5) // 10
+    us = us_from_datetime(instant) - offset // _MICROSECOND + (US_PER_S if leap else 0) + (micro + 5) // 10
+    if not _FIRST_US <= us <= _LAST_US:
+        raise ValueError(f"not within the years 1 to 9999 UTC: {text!r}")
+    return us
 
 
 def us_from_datetime(instant: datetime) -> int:
     """Microseconds UTC of an aware datetime."""
-    return (instant - _EPOCH) // timedelta(microseconds=1)
+    return (instant - _EPOCH) // _MICROSECOND
 
 
 def datetime_from_us(us: int) -> datetime:

@@ -316,10 +316,7 @@ def us_from_scale(text: str, scale: str) -> int:
     ValueError
         If the text is no date and time between 1900 and 2100.
     """
-    try:
-        count = us_from_iso(text)
-    except OverflowError:
-        raise ValueError(f"{text!r} is out of range") from None
+    count = us_from_iso(text)
     if not _EARLIEST_US <= count < _LATEST_US:
         raise ValueError(f"{text!r} is not between 1900 and 2100")
     name = _SCALES.get(scale)

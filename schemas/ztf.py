@@ -4,9 +4,15 @@ Versions differ in what they lack: ``jdstarthist`` and the PS1 distances came wi
 3.0, and some re-encodings drop the top-level ``candid``. Field by field: https://zwickytransientfacility.github.io/ztf-avro-alert/schema.html
 """
 
-from schemas.packet import JD_UTC, Record, Row, Survey, earliest, fields, not_negative, record_at, records_at
+import numpy as np
+
+from schemas import picked
+from schemas.packet import JD_UTC, Record, Row, Survey, earliest, fields, not_negative, picks, record_at, records_at
+from schemas.picked import Bools, Picked
+from schemas.plan import Column, Pick
 
 BANDS = {1: "g", 2: "r", 3: "i"}
+_NUMBERS = "jd jdstarthist ra dec magpsf sigmapsf magap rb nbad neargaia distpsnr1 ssdistnr"
 
 
 def row(record: Record) -> Row:
@@ -37,16 +43,51 @@ def row(record: Record) -> Row:
     )
 
 
+def columns(found: Picked) -> tuple[Row, Bools]:
+    """As `row`, for many packets."""
+    time, fid = found.numbers("candidate.jd"), found.integers("candidate.fid")
+    own = found.stated("candid")
+    psf, aperture = found.not_negative("candidate.magpsf"), found.not_negative("candidate.magap")
+    row = Row(
+        alert_id=np.where(own, found.integers("candid"), found.integers("candidate.candid")),
+        object_id=found.texts("objectId"),
+        time=time,
+        first_detection=picked.earliest(
+            time, found.numbers("candidate.jdstarthist"), found.numbers("prv_candidates.jd")
+        ),
+        ra_deg=found.numbers("candidate.ra"),
+        dec_deg=found.numbers("candidate.dec"),
+        band=[BANDS.get(number, "") for number in fid.tolist()],
+        mag=psf,
+        mag_err=found.not_negative("candidate.sigmapsf"),
+        reliability=found.not_negative("candidate.rb"),
+        bad_pixels=found.not_negative("candidate.nbad"),
+        ap_minus_psf_mag=aperture - psf,
+        gaia_arcsec=found.not_negative("candidate.neargaia"),
+        ps1_arcsec=found.not_negative("candidate.distpsnr1"),
+        solar_system_arcsec=found.not_negative("candidate.ssdistnr"),
+    )
+    return row, own | found.stated("candidate.candid")
+
+
 SURVEY = Survey(
     name="ztf",
     known_by=("objectId", "candidate.jd", "candidate.fid", "candidate.ra", "candidate.dec", "candidate.magpsf"),
     times=("candidate.jd", "candidate.jdstarthist", "prv_candidates.jd"),
     wanted=fields(
         "objectId candid",
-        candidate=("candid jd jdstarthist ra dec fid magpsf sigmapsf magap rb nbad neargaia distpsnr1 ssdistnr"),
+        candidate=f"candid fid {_NUMBERS}",
         prv_candidates="candid jd",
     ),
     row=row,
+    picks=(
+        Pick("objectId", Column.TEXT),
+        Pick("candid", Column.INTEGER),
+        *picks("candidate", Column.INTEGER, "candid fid"),
+        *picks("candidate", Column.NUMBER, _NUMBERS),
+        Pick("prv_candidates.jd", Column.EARLIEST, given="candid"),
+    ),
+    columns=columns,
     days=JD_UTC,
     quality_columns=frozenset(
         {"reliability", "bad_pixels", "ap_minus_psf_mag", "gaia_arcsec", "ps1_arcsec", "solar_system_arcsec"}

@@ -15,6 +15,11 @@ settings.register_profile(
 settings.load_profile("starcross")
 
 
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Bytes make no names of tests: gzip puts the time into them, and every worker must find the same names."""
+    return argname if isinstance(val, bytes) else None
+
+
 @pytest.fixture(scope="session")
 def data_dir() -> Path:
     """Folder of real packets (STARCROSS_TEST_DATA, by default ../shared/data); skips where there is none."""

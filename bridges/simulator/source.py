@@ -50,19 +50,25 @@ class SimulatorSource:
 
     async def run(self, emit: Emit) -> None:
         """Bring everything in; return after the last batch."""
-        # The simulation computes for a second, and each batch for some tens of milliseconds: not on the event loop.
-        messages = await asyncio.to_thread(self._begin)
+        # The simulation computes for seconds before the first message, and each batch takes some tens of milliseconds:
+        # not on the event loop.
+        messages = self._messages()
+        batch = await asyncio.to_thread(self._take, messages)
         started_s, sent = self._clock(), 0
-        while batch := await asyncio.to_thread(self._take, messages):
+        while batch:
             if self._alerts_per_s is not None:
                 # A batch is due when its last message is.
                 due_s = started_s + (sent + len(batch)) / self._alerts_per_s
                 await self._sleep(max(0.0, due_s - self._clock()))
             await emit(batch)
             sent += len(batch)
+            batch = await asyncio.to_thread(self._take, messages)
 
-    def _begin(self) -> Iterator[TimedMessage]:
-        return simulate_on(self._seed, self._plan) if self._endless else simulate(self._seed, self._plan).messages()
+    def _messages(self) -> Iterator[TimedMessage]:
+        if self._endless:
+            yield from simulate_on(self._seed, self._plan)
+        else:
+            yield from simulate(self._seed, self._plan).messages()
 
     def _take(self, messages: Iterator[TimedMessage]) -> list[Message]:
         return [timed.message for timed in islice(messages, self._batch)]

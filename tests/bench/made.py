@@ -6,7 +6,7 @@ import numpy as np
 
 from schemas.pixels import PIXEL_SR, Array, Pixels, cell_centres
 from schemas.records import Alerts, Kind, Message, Messenger, Notice, Role, Trigger, Window
-from schemas.sky import Circle, SkyMap
+from schemas.sky import CellTable, Circle, SkyMap
 from schemas.times import US_PER_DAY, US_PER_S, us_from_iso
 
 T0 = us_from_iso("2026-06-01T00:00:00Z")
@@ -141,4 +141,4 @@ def _normalised(lo: Pixels, hi: Pixels, density: Array) -> SkyMap:
     falling = np.argsort(-density, kind="stable")
     level = np.empty(len(lo))
     level[falling] = np.cumsum((density * solid)[falling])
-    return SkyMap(lo, hi, density, np.minimum(level, 1.0), 0.0, 0.0, "made")
+    return SkyMap(CellTable(lo, hi, density, np.minimum(level, 1.0)), 0.0, 0.0, "made")

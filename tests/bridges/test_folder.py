@@ -86,6 +86,7 @@ def test_the_same_run_makes_the_same_bytes_whatever_the_order_of_its_sets(tmp_pa
 def test_a_second_run_replaces_the_first_and_touches_nothing_else(tmp_path: Path) -> None:
     _run(tmp_path)
     (tmp_path / "notes.txt").write_text("mine")
+    (tmp_path / "sky.png").write_text("the picture of the first run")
     (tmp_path / "voevents" / "mine.xml").write_text("<mine/>")
     with OutputFolder(tmp_path, AUTHOR) as out:
         out.change(BETTER)

@@ -11,7 +11,7 @@ from broker.globe import HALF_HEIGHT, HALF_WIDTH, Globe, Raster, printable, save
 from schemas.densities import skymap_of
 from schemas.localisation import Annulus, Cone, Ellipse, Localisation
 from schemas.pixels import ORDER, cell_centres
-from schemas.sky import SkyMap, separation_deg
+from schemas.sky import CellTable, SkyMap, separation_deg
 
 GLOBE = Globe()
 RASTER = Raster(GLOBE)
@@ -73,7 +73,7 @@ def test_a_region_between_the_points_of_the_raster_is_enclosed() -> None:
 def test_a_map_whose_first_cell_has_more_than_the_level_is_shown_by_that_cell() -> None:
     shift = 2 * (ORDER - 1)
     lo, hi = np.array([7 << shift]), np.array([8 << shift])
-    skymap = SkyMap(lo, hi, np.array([48 / (4 * np.pi)]), np.array([1.0]), 0.0, 0.0, "one cell")
+    skymap = SkyMap(CellTable(lo, hi, np.array([48 / (4 * np.pi)]), np.array([1.0])), 0.0, 0.0, "one cell")
     x, y, level = RASTER.levels(skymap, 0.9)
     (at_x,), (at_y,) = GLOBE.project(*cell_centres(np.array([7]), 1))
     assert x[0] < at_x < x[-1]

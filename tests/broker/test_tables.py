@@ -89,13 +89,13 @@ def test_found_against_injected() -> None:
         InjectedRow("afterglow", "ZTF1", "fermi-gbm:1", 1, 7),
         InjectedRow("kilonova", "ZTF2", "lvk:MS1", 3, 20),
         InjectedRow("kilonova", "ZTF3", "lvk:MS2", None, 20),
-        InjectedRow("afterglow", "ZTF4", "fermi-gbm:2", None, 2, "too faint"),
+        InjectedRow("afterglow", "ZTF4", "fermi-gbm:2", None, 2, False, "too faint"),
     ]
     lines = [line.split() for line in _shown(found_against_injected_table(rows), 100)]
     assert ["afterglow", "ZTF1", "fermi-gbm:1", "1", "of", "7", "yes"] in lines
     assert ["kilonova", "ZTF3", "lvk:MS2", "no"] in lines
     assert ["afterglow", "ZTF4", "fermi-gbm:2", "no,", "too", "faint"] in lines
-    assert " ".join(lines[-1]) == "found 2 of 3 that could be found, 1 of them ranked first; 1 more could not be found."
+    assert " ".join(lines[-1]) == "found 2 of 3 that gave a good alert, 1 of them ranked first; 1 more gave none."
     long = replace(
         rows[3], kind="neutrino counterpart", trigger_id="icecube:1356403_7621840", note="out of the fields " * 4
     )
@@ -104,7 +104,7 @@ def test_found_against_injected() -> None:
     assert any("icecube:1356403_7621840" in line for line in narrow)
     assert sum(line.count("fields") for line in narrow) == 4
     everything = _shown(found_against_injected_table(rows[:1]))
-    assert everything[-1] == "found 1 of 1 that could be found, 1 of them ranked first."
+    assert everything[-1] == "found 1 of 1 that gave a good alert, 1 of them ranked first."
 
 
 @pytest.mark.parametrize(

@@ -202,7 +202,17 @@ def test_a_killed_run_leaves_the_earlier_results_whole_and_the_next_one_recovers
     out = tmp_path / "out"
     shutil.copytree(replayed, out)
     before = everything_in(out)
-    command = [sys.executable, "-m", "broker", *map(str, replay_arguments(night[1])), "--out", str(out), "--plot"]
+    slowly = ("--set", "replay.batch_alerts=1", "--set", "cuts.enabled=false")  # so that the signal comes in the middle
+    command = [
+        sys.executable,
+        "-m",
+        "broker",
+        *map(str, replay_arguments(night[1])),
+        *slowly,
+        "--out",
+        str(out),
+        "--plot",
+    ]
     for number in (signal.SIGINT, signal.SIGKILL):
         process = subprocess.Popen(
             command, cwd=PROJECT, stderr=subprocess.PIPE, text=True, env=os.environ | {"TERM": "dumb"}

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from matchers.regions import credible_region, fink2021_region
+from matchers.triggers import fold
 from schemas.densities import skymap_of
 from schemas.localisation import Annulus, Cone, Ellipse
 from schemas.records import Notice
@@ -21,6 +22,17 @@ def test_the_credible_region_of_a_circle_at_its_own_level_is_the_circle():
     assert region is not None
     assert holds(region, 10, 1.9999)
     assert not holds(region, 10, 2.0001)
+
+
+def test_notices_that_do_not_move_a_trigger_make_no_new_region():
+    skymap = skymap_of(cone())
+    first, second = notice_of(), notice_of(ivorn="ivo://t/n#2", localisation=None, stage=9)
+    before, after = fold([first], {first.ivorn: skymap}), fold([first, second], {first.ivorn: skymap})
+    assert before is not None
+    assert after is not None
+    assert credible_region(before, 0.9) is credible_region(after, 0.9)
+    assert credible_region(before, 0.5) is not credible_region(after, 0.9)
+    assert credible_region(trigger_of(first), 0.9) is not credible_region(after, 0.9)
 
 
 def test_without_a_position_there_is_no_region():
@@ -75,3 +87,24 @@ def test_what_reports_no_circle_is_not_searched_by_the_published_rule(localisati
     assert trigger.skymap is not None
     assert fink2021_region(trigger) is None
     assert skymap_of(cone()) is not None
+
+
+@pytest.mark.parametrize("mission", ["Fermi", "Swift", "INTEGRAL"])
+@pytest.mark.parametrize(
+    "reported",
+    [
+        Cone(10, 20, 0.0, 0.9),
+        Cone(10, 20, -1.0, 0.9),
+        Cone(10, 20, math.nan, 0.9),
+        Cone(10, 20, math.inf, 0.9),
+        Cone(10, 20, 1.0, 1.0),
+        Cone(10, 20, 1.0, 0.0),
+        Cone(math.nan, 20, 1.0, 0.9),
+        Cone(10, 91, 1.0, 0.9),
+    ],
+)
+def test_numbers_that_make_no_circle_are_no_region_although_a_linked_map_gives_a_position(mission, reported):
+    notice = notice_of(mission=mission, localisation=reported)
+    trigger = fold([notice], {notice.ivorn: skymap_of(cone())})
+    assert trigger is not None
+    assert fink2021_region(trigger) is None

@@ -230,3 +230,12 @@ def test_the_book_agrees_with_asking_each_window_about_each_alert(seed):
         if w.start_us <= alerts.time_us[row] <= w.end_us
         and w.region.contains(alerts.ra_deg[[row]], alerts.dec_deg[[row]], alerts.pixel[[row]])[0]
     }
+
+
+def test_at_the_same_instant_a_retraction_has_the_last_word():
+    told = [
+        notice_of(ivorn="ivo://t/n#b", kind=Kind.UPDATE, issued_us=T0 + MINUTE),
+        notice_of(ivorn="ivo://t/n#a", kind=Kind.RETRACTION, issued_us=T0 + MINUTE, localisation=None),
+    ]
+    for order in (told, told[::-1]):
+        assert trigger_of(*order).retracted

@@ -116,7 +116,7 @@ def as_avro(record):
 
 def assert_sane(notice: Notice) -> None:
     """What must hold of every notice, whatever it was made of."""
-    assert re.fullmatch(r"ivo://gcn\.nasa\.gov/[A-Za-z0-9._-]+#[0-9a-f]{16}(\.\d+)?", notice.ivorn)
+    assert re.fullmatch(r"ivo://starcross\.invalid/notices/[A-Za-z0-9._-]+#[0-9a-f]{16}(\.\d+)?", notice.ivorn)
     assert notice.notice_type
     assert notice.trigger_id is None or re.fullmatch(r"[a-z0-9-]+:\S{1,100}", notice.trigger_id)
     assert notice.role not in {Role.UTILITY, Role.PREDICTION} or notice.trigger_id is None

@@ -19,7 +19,7 @@ from schemas.avro import (
     records,
 )
 from schemas.errors import BadPacket, Reason
-from schemas.writer_schema import DEFAULT_LIMITS, AvroLimits, writer_schema
+from schemas.writer_schema import DEFAULT_LIMITS, AvroLimits, judged, projected, writer_schema
 from tests.survey_packets import ZTF, container, encoded, handmade, maybe, record, varint, ztf_alert
 
 SIMPLE = record("simple", n="long", s=maybe("string"))
@@ -60,6 +60,20 @@ def test_schema_and_metadata_of_a_container():
     body = container(SIMPLE, [], metadata={"who": "me"})
     assert container_schema(body)["name"] == "simple"
     assert open_container(body).metadata["who"] == b"me"
+
+
+def test_headers_that_are_alike():
+    """A header is known again by its bytes: not one that only begins so, nor by those who allow less, nor a cut one."""
+    plain, longer = container(SIMPLE, [], sync_marker=b"a" * 16), container(SIMPLE, [], metadata={"x": "y"})
+    for _ in range(2):
+        assert open_container(plain).writer is open_container(container(SIMPLE, [])).writer
+        assert open_container(plain).sync == b"a" * 16
+        assert open_container(longer).metadata["x"] == b"y"
+        assert _fails(plain[:-1]) is Reason.TRUNCATED
+        assert _fails(plain[:-17]) is Reason.TRUNCATED
+        assert _fails(plain, AvroLimits(schema_bytes=10)) is Reason.TOO_LARGE
+        padded = container(SIMPLE, [], metadata={"x": "y" * 300_000})
+        assert len(open_container(padded).metadata["x"]) == 300_000
 
 
 def test_metadata_in_sized_blocks_and_without_a_codec():
@@ -183,7 +197,7 @@ def test_the_confluent_frame():
 def test_a_record_that_does_not_fit_its_schema_says_which():
     schema = writer_schema(json.dumps(SIMPLE).encode())
     with pytest.raises(BadPacket, match="record 2 of the block"):
-        list(records(Block(2, ONE + b"\x02"), schema.parsed))
+        list(records(Block(2, ONE + b"\x02", 0, len(ONE) + 1), schema.parsed))
 
 
 def _readable(body):
@@ -213,3 +227,14 @@ def test_a_damaged_packet_is_read_or_rejected(body, rng: random.Random, times):
         damaged[rng.randrange(len(damaged))] = rng.randrange(256)
     _readable(bytes(damaged))
     _readable(bytes(damaged[: rng.randrange(len(damaged))]))
+
+
+@pytest.mark.parametrize("item", ["float", "double", {"type": "fixed", "name": "four", "size": 4}, "string", "int"])
+def test_a_count_without_items_ends_at_once_where_the_array_is_stepped_over(item):
+    writer = judged(record("r", numbers={"type": "array", "items": item}, wanted="int"), {})
+    endless = b"\xff\xff\xff\xff\xff\xff\xff\xff\x7f"  # the count -2^62, and so on
+    for count in (endless, b"\xfe\xff\xff\xff\xff\xff\xff\xff\x7f"):
+        block = Block(1, count + b"\x02" * 40, 0, len(count) + 40)
+        with pytest.raises(BadPacket) as caught:
+            list(records(block, writer.parsed, projected(writer, {"wanted": None})))
+        assert caught.value.reason in {Reason.TRUNCATED, Reason.CORRUPT}

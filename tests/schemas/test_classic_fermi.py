@@ -9,8 +9,9 @@ PLOT = "https://heasarc.gsfc.nasa.gov/FTP/fermi/data/gbm/triggers/2020/bn2001071
 LIGHT_CURVE = PLOT.replace("glg_locplot_all_bn200107188.png", "glg_lc_medres34_bn200107188.gif")
 
 
-def gbm(packet_type: int, **params: object):
-    return read(packet_type, {"TrigID": 600117987, "Sequence_Num": 7, "LightCurve_URL": LIGHT_CURVE, **params})
+def gbm(packet_type: int, date: str = "2020-01-07T04:31:00", **params: object):
+    params = {"TrigID": 600117987, "Sequence_Num": 7, "LightCurve_URL": LIGHT_CURVE, **params}
+    return read(packet_type, params, date=date)
 
 
 @pytest.mark.parametrize(
@@ -27,11 +28,23 @@ def test_gbm_positions_are_68_percent_without_their_systematic_error(packet_type
     assert notice.notice_type == name
     assert notice.trigger_id == "fermi-gbm:600117987"
     assert (notice.mission, notice.instrument, notice.messenger) == ("Fermi", "GBM", Messenger.GAMMA_RAY)
-    assert (notice.stage, notice.serial) == (stage, 7)
+    assert notice.stage == stage
     assert notice.localisation == Cone(120.5, -33.25, 1.5, 0.68, systematics)
     assert notice.trigger_time_us == T0_US
     assert notice.names == ("bn200107188",)
     assert notice.links["LightCurve_URL"] == LIGHT_CURVE
+
+
+def test_the_time_of_issue_orders_ground_positions_and_their_sequence_numbers_do_not():
+    first = gbm(112, Sequence_Num=58, date="2020-01-07T04:31:00")
+    second = gbm(112, Sequence_Num=0, date="2020-01-07T04:32:00")
+    assert (first.stage, first.serial) == (second.stage, second.serial)
+    assert first.issued_us < second.issued_us
+
+
+@pytest.mark.parametrize("number", [111, 112, 115])
+def test_within_a_stage_the_time_of_issue_gives_the_order_as_in_the_json_form(number):
+    assert gbm(number, Sequence_Num=47).serial == 0
 
 
 def test_a_gbm_alert_has_no_position():
@@ -50,8 +63,18 @@ def test_the_gbm_map_lies_beside_the_plot():
     notice = gbm(112, LocationMap_URL=PLOT)
     assert notice.skymap_url == PLOT.replace("locplot", "healpix").replace(".png", ".fit")
     assert notice.links["LocationMap_URL"] == PLOT
-    assert gbm(112, LocationMap_URL="https://example.org/plot.png").skymap_url is None
     assert gbm(111, LocationMap_URL=PLOT).skymap_url is None
+
+
+def test_the_map_of_a_ground_position_lies_beside_the_light_curve():
+    notice = gbm(112, LocationMap_URL="http://gcn.gsfc.nasa.gov/notices_f/gbm_gnd_loc_map_600117987.fits")
+    assert notice.skymap_url == PLOT.replace("locplot", "healpix").replace(".png", ".fit")
+    assert gbm(111).skymap_url is None
+
+
+@pytest.mark.parametrize("link", ["", "https://example.org/plot.png", PLOT + "?size=2", "glg_lc_medres34_bn1.gif"])
+def test_other_links_name_no_map(link: str):
+    assert gbm(112, LocationMap_URL=link, LightCurve_URL=link).skymap_url is None
 
 
 def test_a_significance_of_zero_is_none():
@@ -154,6 +177,7 @@ def test_the_lat_monitor_is_about_a_known_source_and_no_trigger():
     notice = read(125, {"TrigID": 1451663375, "Signif": 61900}, radius="0.0000")
     assert notice.trigger_id is None
     assert notice.localisation == Cone(120.5, -33.25, 0.1, 0.9)
+    assert notice.significance is None
     assert "no error radius" in notice.warnings[0]
 
 

@@ -159,6 +159,8 @@ def _broken(path: str, value: Any) -> str:
         ("object.first_match_utc", "2020-02-30T03:10:59.000000Z", Reason.WRONG_TYPE),
         ("object.alert_ids", [2**63], Reason.WRONG_TYPE),
         ("object.alert_ids", ["1"], Reason.WRONG_TYPE),
+        ("changed_utc", "9999-12-31T23:59:60.000000", Reason.WRONG_TYPE),
+        ("object.last_match_utc", "0001-01-01T00:00:00.000000+01:00", Reason.WRONG_TYPE),
         ("object.dec_deg", 90.5, Reason.WRONG_TYPE),
         ("credible_level", 1.5, Reason.WRONG_TYPE),
         ("separation_deg", None, Reason.WRONG_TYPE),

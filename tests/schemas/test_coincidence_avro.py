@@ -1,6 +1,10 @@
 import json
+import os
+import subprocess
+import sys
 from importlib import resources
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 import fastavro
@@ -105,3 +109,24 @@ def test_damaged_bytes_are_refused_or_read_as_something(patch: bytes, at: int, c
     except BadInput:
         return
     assert len(read) <= 1
+
+
+def test_the_bytes_are_the_same_in_every_process():
+    program = (
+        "import hashlib, io; from schemas.coincidence_avro import write_container;"
+        "from tests.coincidences import COINCIDENCE;"
+        "out = io.BytesIO(); write_container(out, [COINCIDENCE]); print(hashlib.sha256(out.getvalue()).hexdigest())"
+    )
+    project = Path(__file__).resolve().parents[2]
+    made = {
+        subprocess.run(
+            [sys.executable, "-c", program],
+            cwd=project,
+            env=os.environ | {"PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in ("1", "2", "3", "4")
+    }
+    assert len(made) == 1

@@ -168,6 +168,13 @@ def test_an_image_alone_is_no_map() -> None:
     assert reason_of(out.getvalue()[:2900]) is Reason.TRUNCATED
 
 
+def test_axes_whose_product_is_too_long_to_be_printed() -> None:
+    axes = "".join(f"NAXIS{i + 1}".ljust(8) + "= " + "9" * 40 + " " * 30 for i in range(999))
+    head = "".join(card.ljust(80) for card in ("SIMPLE  = T", "BITPIX  = 8", "NAXIS   = 999"))
+    body = (head + axes + "END").encode()
+    assert reason_of(body.ljust(-(-len(body) // 2880) * 2880)) is Reason.TRUNCATED
+
+
 def test_headers_without_end_and_files_without_tables_are_bounded() -> None:
     card = b"COMMENT".ljust(80)
     assert reason_of(card * 36 * 1001) is Reason.TOO_LARGE

@@ -58,7 +58,7 @@ def test_the_shared_fields_of_a_mission_that_nobody_has_seen():
     digest = hashlib.sha256(body).hexdigest()[:16]
     assert notice.message is message
     assert notice.notice_type == "new_eye.cam.alert"
-    assert notice.ivorn == f"ivo://gcn.nasa.gov/new_eye.cam.alert#{digest}"
+    assert notice.ivorn == f"ivo://starcross.invalid/notices/new_eye.cam.alert#{digest}"
     assert notice.trigger_id == "new-eye:NE_1"
     assert notice.names == ("NE-240824A", "NE 1", "other")
     assert (notice.mission, notice.instrument, notice.messenger) == ("New Eye", "Cam", Messenger.NEUTRINO)
@@ -152,6 +152,15 @@ def test_alert_tenses(sent, role, trigger):
 def test_what_a_topic_for_tests_sends_is_a_test():
     assert read(topic="gcn.notices.new.test", alert_tense="current").role is Role.TEST
     assert read("burstcube/test", alert_tense="current").role is Role.TEST
+
+
+def test_topics_for_tests_are_read_as_those_that_they_test():
+    neutrino = read(topic="gcn.notices.icecube.test.gold_bronze_track_alerts", id=["137840_057034692"], p_astro=0.5)
+    assert (neutrino.role, neutrino.trigger_id) == (Role.TEST, "icecube:137840_57034692")
+    assert (neutrino.notice_type, neutrino.significance_unit) == ("icecube.single_neutrino_alerts", "signalness")
+    search = read(topic="gcn.notices.icecube.test.lvk_nu_track_search", ref_ID="S230914ak")
+    assert (search.role, search.trigger_id) == (Role.TEST, "icecube-lvk-nu:S230914ak")
+    assert read(origin="notices/test/icecube/alerts/1.json").role is Role.OBSERVATION
 
 
 def test_an_inline_map_comes_before_everything_else():

@@ -12,7 +12,9 @@ from schemas.gcn_topics import BY_MISSION, TOPICS, containment_of, position
 from schemas.localisation import Cone, Ellipse, Systematics
 from schemas.records import Citation, Kind, Message, Messenger, Role
 from schemas.times import us_from_iso
+from schemas.voevent_notice import read_voevent
 from tests.schemas.gcn_notices import read
+from tests.schemas.voevent_packets import packet
 
 PLACE = {"ra": 120.5, "dec": -33.25, "ra_dec_error": 8.5}
 
@@ -146,6 +148,16 @@ def test_what_gbm_says_of_the_nature_of_a_trigger(subtype, classes, astrophysica
     notice = read("fermi/gbm/trigger", subtype=subtype, classification=classes)
     assert notice.astrophysical is astrophysical
     assert notice.classification == classes
+
+
+def test_both_forms_of_gbm_notices_have_one_order():
+    json = read("fermi/gbm/trigger", subtype="GROUND_POSITION", record_number=5, alert_datetime="2024-08-24T02:16:11")
+    params = {"TrigID": 42, "Sequence_Num": 58}
+    classic = read_voevent(Message(packet(112, params, date="2024-08-24T02:15:20"), "x"))
+    assert json.trigger_id == classic.trigger_id
+    assert (json.stage, json.serial) == (classic.stage, classic.serial)
+    assert json.issued_us > classic.issued_us
+    assert read("fermi/gbm/trigger", subtype="GROUND_POSITION", record_number=5).serial == 5
 
 
 def test_gbm_names_stand_for_numbers_that_are_not_given():
@@ -361,20 +373,20 @@ def test_a_circle_comes_before_a_box():
 
 
 EXPECTED = {
-    "fermi/gbm/trigger.alert": ("fermi-gbm:745121685", 10, 1, None),
+    "fermi/gbm/trigger.alert": ("fermi-gbm:745121685", 10, 0, None),
     "fermi/gbm/trigger.flight1": (
         "fermi-gbm:745121685",
         20,
-        2,
+        0,
         Cone(136.917, -78.117, 8.32, 0.68, Systematics.GBM_FLIGHT),
     ),
     "fermi/gbm/trigger.ground2": (
         "fermi-gbm:745121685",
         30,
-        6,
+        0,
         Cone(90.56, -67.87, 1.08, 0.68, Systematics.GBM_GROUND),
     ),
-    "fermi/gbm/trigger.final": ("fermi-gbm:745121685", 40, 7, Cone(29.24, -63.62, 1, 0.68, Systematics.GBM_FINAL)),
+    "fermi/gbm/trigger.final": ("fermi-gbm:745121685", 40, 0, Cone(29.24, -63.62, 1, 0.68, Systematics.GBM_FINAL)),
     "icecube/single_neutrino_alerts.gold_bronze_track_alerts": (
         "icecube:137840_57034692",
         10,

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from schemas.errors import BadSkyMap, Reason
 from schemas.fits import first_table
 from schemas.healpix_table import gridded_map
-from schemas.pixels import DEG2_PER_SR, ORDER, PIXEL_SR
+from schemas.pixels import DEG2_PER_SR, ORDER, PIXEL_SR, cell_centres
 from schemas.sky import SkyMap, pixels_of, separation_deg
 from tests.schemas.maps import blob, fits_file, flat, multi_order, ring_order
 
@@ -187,8 +187,20 @@ def test_a_galactic_map_keeps_its_distances() -> None:
     np.testing.assert_allclose(density, skymap.cell_density_per_sr)
 
 
+def test_a_fine_galactic_map_is_turned_as_fine_as_it_is() -> None:
+    order = 9
+    block = np.arange(100_096, 100_096 + 256)
+    density = np.full(256, 12 * 4.0**order / (4 * np.pi) / 256)
+    turned = read(multi_order((4 << 2 * order) + block, density, COORDSYS="G"))
+    longitude, latitude = cell_centres(block, order)
+    centre = SkyCoord(l=longitude.mean() * u.deg, b=latitude.mean() * u.deg, frame="galactic").icrs
+    ra, dec = np.array([centre.ra.deg]), np.array([centre.dec.deg])
+    assert turned.density_per_sr(ra, dec, pixels_of(ra, dec))[0] > 0
+    assert turned.area_deg2(1) == pytest.approx(256 * 4 * np.pi * DEG2_PER_SR / (12 * 4**order), rel=0.1)
+
+
 def test_a_galactic_map_that_cannot_be_turned_is_refused() -> None:
-    fine = multi_order(np.array([(4 << 18) + 5]), np.array([12 * 4.0**9 / (4 * np.pi)]), COORDSYS="G")
+    fine = multi_order(np.array([(4 << 22) + 5]), np.array([12 * 4.0**11 / (4 * np.pi)]), COORDSYS="G")
     assert reason_of(fine) is Reason.UNSUPPORTED
 
 

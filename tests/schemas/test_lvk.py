@@ -39,7 +39,7 @@ def test_an_alert_with_everything():
     notice = read_superevent()
     assert_sane(notice)
     assert notice.notice_type == "LVK_INITIAL"
-    assert notice.ivorn.startswith("ivo://gcn.nasa.gov/igwn.gwalert#")
+    assert notice.ivorn.startswith("ivo://starcross.invalid/notices/igwn.gwalert#")
     assert notice.trigger_id == "lvk:S230518h"
     assert notice.names == ("S230518h",)
     assert (notice.messenger, notice.mission, notice.instrument) == (Messenger.GRAVITATIONAL_WAVE, "LVK", "H1,L1")

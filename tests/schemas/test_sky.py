@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from schemas.densities import skymap_of
 from schemas.localisation import Annulus, Cone, Ellipse
 from schemas.pixels import PIXEL_SR, cell_centres
-from schemas.sky import PIXEL_COUNT, Cells, Circle, Region, SkyMap, cap_of, inner_of, pixels_of
+from schemas.sky import PIXEL_COUNT, Cells, CellTable, Circle, Region, SkyMap, cap_of, inner_of, pixels_of
 
 ARCSEC = 1 / 3600
 RA = st.one_of(st.floats(0, 360), st.sampled_from([0.0, 45.0, 90.0, 180.0, 270.0, 315.0, 360.0, 1e-9, 359.9999999]))
@@ -107,10 +107,7 @@ def gridded() -> SkyMap:
     hi = np.array([quarter, 2 * quarter, 4 * quarter, 18 * quarter], np.int64)
     probability = np.array([0.1, 0.5, 0.2, 0.2])
     return SkyMap(
-        lo,
-        hi,
-        probability / ((hi - lo) * PIXEL_SR),
-        np.array([1.0, 0.5, 0.7, 0.9]),
+        CellTable(lo, hi, probability / ((hi - lo) * PIXEL_SR), np.array([1.0, 0.5, 0.7, 0.9])),
         45.0,
         20.0,
         "made by hand",
@@ -131,7 +128,8 @@ def test_a_gridded_map_answers_by_interval() -> None:
 
 def test_before_the_first_interval_there_is_nothing() -> None:
     whole = gridded()
-    skymap = SkyMap(whole.lo[2:], whole.hi[2:], whole.cell_density_per_sr[2:], whole.cell_level[2:], 0, 0, "part")
+    part = CellTable(whole.lo[2:], whole.hi[2:], whole.cell_density_per_sr[2:], whole.cell_level[2:])
+    skymap = SkyMap(part, 0, 0, "part")
     zero = np.zeros(1)
     assert skymap.credible_level(zero, zero, np.array([5])).tolist() == [1.0]
     assert skymap.density_per_sr(zero, zero, np.array([5])).tolist() == [0.0]

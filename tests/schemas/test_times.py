@@ -91,3 +91,22 @@ def test_iso_without_a_zone_is_utc(text, expected):
 def test_no_date_is_an_error(text):
     with pytest.raises(ValueError, match=r"day|date"):
         times.us_from_iso(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "9999-12-31T23:59:60Z",
+        "9999-12-31T23:59:59.9999999Z",
+        "9999-12-31T23:59:59-10:00",
+        "0001-01-01T00:00:00+01:00",
+    ],
+)
+def test_an_instant_beyond_the_calendar_is_an_error(text):
+    with pytest.raises(ValueError, match="years 1 to 9999"):
+        times.us_from_iso(text)
+
+
+def test_the_ends_of_the_calendar_are_read():
+    assert times.iso_from_us(times.us_from_iso("9999-12-31T23:59:59.999999")) == "9999-12-31T23:59:59.999999Z"
+    assert times.datetime_from_us(times.us_from_iso("0001-01-01T00:00:00")).year == 1

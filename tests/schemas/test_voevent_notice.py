@@ -288,7 +288,7 @@ def test_the_senders_doubts_are_warnings(flag: str, text: str):
 
 @pytest.mark.parametrize("number", [1e300, -5, 2**40])
 def test_serial_numbers_are_bounded(number: float):
-    assert 0 <= read(111, {"TrigID": 1, "Sequence_Num": number}).serial < 2**31
+    assert 0 <= read(173, {"run_id": 1, "event_id": 2, "Rev": number}).serial < 2**31
 
 
 def test_identifiers_are_bounded():

@@ -6,7 +6,7 @@ import sys
 import tarfile
 import warnings
 from collections.abc import Iterator
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 
 import pytest
@@ -193,6 +193,18 @@ def test_swift_positions_shrink_from_bat_to_uvot(voevent_dir: Path):
         ]
         assert radii == sorted(radii, reverse=True)
         assert all(0 < radius < 0.1 for radius in radii)
+
+
+def test_ground_positions_of_gbm_are_ordered_as_they_were_issued(voevent_dir: Path):
+    restarted = 0
+    for folder in curated(voevent_dir, "PAIR_*"):
+        ground = [n for n in read_folder(folder) if n.notice_type == "FERMI_GBM_GND_POS"]
+        ground.sort(key=lambda n: (n.trigger_id, n.stage, n.serial, n.issued_us))
+        for one, other in pairwise(ground):
+            if one.trigger_id == other.trigger_id:
+                assert one.issued_us < other.issued_us
+                restarted += int(one.params["Sequence_Num"]) > int(other.params["Sequence_Num"])
+    assert restarted >= 8
 
 
 def test_superevents(voevent_dir: Path):

@@ -85,7 +85,11 @@ def test_a_disowned_trigger_ends_as_no_burst():
     assert [n.notice_type for n in notices] == ["FERMI_GBM_ALERT", "FERMI_GBM_FLT_POS", "FERMI_GBM_FLT_POS"]
     assert notices[1].astrophysical is not False
     assert notices[2].astrophysical is False
-    assert (notices[2].stage, notices[2].serial) > (notices[1].stage, notices[1].serial)
+    assert (notices[2].stage, notices[2].serial, notices[2].issued_us) > (
+        notices[1].stage,
+        notices[1].serial,
+        notices[1].issued_us,
+    )
 
 
 def test_a_swift_burst_gets_better_from_bat_to_xrt():

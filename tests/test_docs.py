@@ -1,0 +1,371 @@
+"""What the documentation says is true: keys, options, fields, counts, reasons, commands and snippets."""
+
+import argparse
+import ast
+import contextlib
+import io
+import json
+import re
+import shlex
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+from rich.console import Console
+
+from bridges import archives
+from bridges.simulator import NightPlan, simulate
+from broker import inputs
+from broker.__main__ import build_parser, main
+from broker.config import Config, LsstSection, MatcherSection, ReplaySection, TriggersSection, VoeventSection
+from broker.registry import make_matchers
+from broker.tables import coincidence_table, found_against_injected_table
+from matchers.cuts import REASONS, Cuts
+from matchers.ledger import Cause
+from matchers.options import BUILTIN
+from schemas import bounded, bounded_json, classic_fermi, classic_gamma, classic_other, classic_swift, moc, reading, xml
+from schemas.bounded_json import JsonLimits
+from schemas.coincidence import from_json, json_schema
+from schemas.errors import Reason
+from schemas.gcn_topics import TOPICS
+from schemas.notice_types import NoticeType
+from schemas.skymap import MapLimits
+from schemas.streams import STREAMS
+from schemas.survey import SURVEYS
+from schemas.writer_schema import AvroLimits
+from tests.pages import PAGES, PROJECT, code, fenced, first_cells, tables, text_of
+
+SECTIONS: dict[str, type[BaseModel]] = {
+    "`[cuts]`": Cuts,
+    "`[triggers]`": TriggersSection,
+    "`[matchers.NAME]`": MatcherSection,
+    "`[lsst]`": LsstSection,
+    "`[voevent]`": VoeventSection,
+    "`[replay]`": ReplaySection,
+} | {f"Kind `{name}`": kind.options for name, kind in BUILTIN.items()}
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory) -> Path:
+    """A folder with the results of a small simulated week, one bad notice in it, as ``starcross-demo``."""
+    folder = tmp_path_factory.mktemp("docs")
+    out = folder / "starcross-demo"
+    simulate(3, NightPlan().scaled(0.03)).write(out / "nights")
+    (out / "nights/notices/bad.xml").write_bytes(b"<VOEvent")
+    paths = ["--alerts", out / "nights/alerts", "--notices", out / "nights/notices"]
+    with contextlib.redirect_stdout(io.StringIO()):
+        arguments = ["replay", "--set", "triggers.include_tests=true", *paths, "--out", out, "--plot"]
+        assert main([str(argument) for argument in arguments]) == 0
+    return folder
+
+
+# --- configuration ---------------------------------------------------------------------------------------------------
+
+
+def value_of(cell: str) -> Any:
+    """The default that a table states: a TOML value, or a word for None."""
+    return tomllib.loads(f"value = {code(cell)[0]}")["value"] if code(cell) else None
+
+
+@pytest.mark.parametrize("heading", SECTIONS)
+def test_the_keys_of_a_section_are_all_documented_with_their_defaults(heading):
+    documented = {code(row[0])[0]: value_of(row[2]) for row in tables("docs/configuration.md")[heading]}
+    fields = SECTIONS[heading].model_fields
+    assert documented == {name: field.default for name, field in fields.items()}
+    assert all(len(row) == 4 and row[3] for row in tables("docs/configuration.md")[heading])
+
+
+def test_every_section_is_documented():
+    headings = set(re.findall(r"^#+ (.+)$", text_of("docs/configuration.md"), re.MULTILINE))
+    sections = {found[1] for heading in headings if (found := re.search(r"`\[(\w+)", heading))}
+    assert sections == set(Config.model_fields)
+    assert set(tables("docs/configuration.md")) == set(SECTIONS)
+    assert set(SECTIONS) <= headings
+
+
+def test_the_shipped_configuration_holds_every_key():
+    text = text_of("config/starcross.toml")
+    uncommented = re.sub(r"^# (?=\[|\w+ = )", "", text, flags=re.MULTILINE)
+    shipped = tomllib.loads(uncommented)
+    cuts = shipped.pop("survey_cuts")
+    assert cuts
+    assert all(set(keys) <= set(Cuts.model_fields) for keys in cuts.values())
+    matchers = shipped.pop("matchers")
+    assert set(matchers) == set(BUILTIN)
+    for name, keys in matchers.items():
+        assert set(keys) - {"kind", "enabled"} <= set(BUILTIN[name].options.model_fields)
+    everything = {key for keys in matchers.values() for key in keys}
+    assert everything | {"python"} == set(MatcherSection.model_fields).union(
+        *(kind.options.model_fields for kind in BUILTIN.values())
+    )
+    assert "`python = " in text
+    for name, kind in BUILTIN.items():
+        own = set(kind.options.model_fields) - {"missions"}
+        assert own <= set(matchers[name]), f"matchers.{name} of config/starcross.toml lacks a key"
+    assert {section: set(keys) for section, keys in shipped.items()} == {
+        heading.strip("`[]"): set(model.model_fields)
+        for heading, model in SECTIONS.items()
+        if heading.startswith("`[") and "NAME" not in heading
+    }
+
+
+def test_the_surveys_and_the_cuts_are_named():
+    sentence = re.search(r"differ for one survey: (.*?)\.", text_of("docs/configuration.md"))
+    assert sentence
+    assert code(sentence[1]) == [survey.name for survey in SURVEYS]
+    assert first_cells("docs/inputs.md", "Survey packets") == [survey.name for survey in SURVEYS]
+
+
+# --- commands --------------------------------------------------------------------------------------------------------
+
+
+def commands() -> dict[str, argparse.ArgumentParser]:
+    (actions,) = (a for a in build_parser()._actions if isinstance(a, argparse._SubParsersAction))
+    return dict(actions.choices)
+
+
+def test_every_command_is_documented():
+    headings = re.findall(r"^## `starcross (\w+)`$", text_of("docs/commands.md"), re.MULTILINE)
+    assert headings == list(commands())
+    for name in commands():
+        assert re.search(rf"^starcross {name}\b", text_of("README.md"), re.MULTILINE)
+
+
+@pytest.mark.parametrize("name", commands())
+def test_the_options_of_a_command_are_all_documented(name):
+    documented = {cell.split()[0] for cell in first_cells("docs/commands.md", f"`starcross {name}`")}
+    options = {
+        max(action.option_strings, key=len, default=action.metavar)
+        for action in commands()[name]._actions
+        if not {"--help", "--verbose"} & set(action.option_strings)
+    }
+    assert documented == options
+    assert "`--help`" in text_of("docs/commands.md")
+    assert "`--verbose`" in text_of("docs/commands.md")
+
+
+def test_the_exit_codes_are_those_of_the_help():
+    documented = {row[0] for row in tables("docs/commands.md")["Commands"]}
+    assert documented == set(re.findall(r"^ +(\d+) ", build_parser().epilog or "", re.MULTILINE))
+
+
+def shell_lines() -> Iterator[tuple[str, str]]:
+    for page in PAGES:
+        for block in (*fenced(page.read_text(encoding="utf-8"), "sh"), *fenced(page.read_text(), "console")):
+            for line in block.splitlines():
+                yield page.name, line.removeprefix("$ ")
+
+
+@pytest.mark.parametrize(("page", "line"), [one for one in shell_lines() if one[1].startswith("starcross")])
+def test_every_command_line_is_right(page, line):
+    words = shlex.split(line, comments=True)
+    words = words[: words.index(">")] if ">" in words else words
+    arguments = build_parser().parse_args(words[1:])
+    configuration = getattr(arguments, "config", None)
+    if configuration and configuration.parts[0] == "config":
+        assert (PROJECT / configuration).is_file(), f"{page}: {configuration}"
+
+
+def test_every_make_target_that_is_named_exists():
+    targets = set(re.findall(r"^(\w+):", text_of("Makefile"), re.MULTILINE))
+    named = {line.split()[1] for _, line in shell_lines() if line.startswith("make ")}
+    named |= {word for page in PAGES for word in re.findall(r"`make (\w+)`", page.read_text(encoding="utf-8"))}
+    assert {"demo", "test"} <= named <= targets
+
+
+# --- outputs ---------------------------------------------------------------------------------------------------------
+
+
+def schema_fields(schema: dict[str, Any], node: dict[str, Any], prefix: str = "") -> Iterator[str]:
+    for name, field in node["properties"].items():
+        if "$ref" in field:
+            yield from schema_fields(schema, schema["$defs"][field["$ref"].rsplit("/", 1)[1]], f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}"
+
+
+def test_every_field_of_a_coincidence_is_documented():
+    schema = json_schema()
+    assert first_cells("docs/outputs.md", "A coincidence") == list(schema_fields(schema, schema))
+
+
+def test_every_reason_is_documented():
+    assert first_cells("docs/outputs.md", "Rejected inputs") == [str(reason) for reason in Reason]
+    assert first_cells("docs/outputs.md", "Reasons for a revision") == [str(cause) for cause in Cause]
+
+
+def test_every_file_is_documented(found):
+    out = found / "starcross-demo"
+    written = {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()}
+    written = {name for name in written if not name.startswith("nights/")}
+    patterns = [
+        re.escape(name).replace("<id>", r"[\w-]+").replace("<revision>", r"\d+")
+        for name in first_cells("docs/outputs.md", "Outputs")
+    ]
+    assert {name for name in written if not any(re.fullmatch(pattern, name) for pattern in patterns)} == set()
+    assert [pattern for pattern in patterns if not any(re.fullmatch(pattern, name) for name in written)] == []
+    assert {path.name for path in (out / "nights").iterdir()} == {"alerts", "notices", "truth.json"}
+
+
+def flat(counts: dict[str, Any], prefix: str = "") -> Iterator[str]:
+    for name, value in counts.items():
+        if isinstance(value, dict):
+            yield from flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}"
+
+
+def test_every_count_of_the_summary_is_documented(found):
+    written = set(flat(json.loads((found / "starcross-demo/summary.json").read_text())))
+    documented = first_cells("docs/outputs.md", "Counts")
+    exact = {name for name in documented if "<" not in name} & written
+    families = {name: re.compile(re.sub(r"<\w+>", r"[^.]+", re.escape(name))) for name in documented if "<" in name}
+    assert {name for name in written - exact if not any(f.fullmatch(name) for f in families.values())} == set()
+    assert [n for n, f in families.items() if not any(f.fullmatch(name) for name in written - exact)] == []
+    assert {name for name in documented if "<" not in name} == exact
+    (cut_row,) = (row for row in tables("docs/outputs.md")["Counts"] if "<cut>" in row[0])
+    assert tuple(code(cut_row[1])) == REASONS
+
+
+def test_alerts_that_were_read_are_cut_or_indexed_or_duplicates(found):
+    counts = json.loads((found / "starcross-demo/summary.json").read_text())["alerts"]["ztf"]
+    assert counts["read"] == counts["duplicates"] + sum(counts["cut"].values()) + counts["indexed"]
+
+
+def test_a_rejected_input_is_told_as_documented(found):
+    (line,) = (found / "starcross-demo/rejected.jsonl").read_text().splitlines()
+    rejection = json.loads(line)
+    assert set(rejection) == {"origin", "reason", "detail"}
+    assert all(f"`{key}`" in text_of("docs/outputs.md") for key in rejection)
+    assert rejection["reason"] in first_cells("docs/outputs.md", "Rejected inputs")
+
+
+def test_every_verdict_on_a_pair_is_documented(found, capsys):
+    documented = first_cells("docs/tutorial.md", "Why did something not match?")
+    prefixes = tuple(verdict.removesuffix("...") for verdict in documented)
+    nights = found / "starcross-demo/nights"
+    notices = sorted(str(path) for path in (nights / "notices").iterdir())[:20]
+    archives_of_alerts = sorted(str(path) for path in (nights / "alerts").iterdir())
+    for include_tests in ("true", "false"):
+        main(["inspect", "--json", "--set", f"triggers.include_tests={include_tests}", *notices, *archives_of_alerts])
+        pairs = json.loads(capsys.readouterr().out.splitlines()[-1])["pairs"]
+        against = {verdict for pair in pairs for verdict in pair["against"]}
+        assert against
+        assert [verdict for verdict in against if not verdict.startswith(prefixes)] == []
+
+
+# --- inputs ----------------------------------------------------------------------------------------------------------
+
+
+def test_every_namespace_of_triggers_is_documented():
+    kinds: list[Any] = [*STREAMS.values(), *TOPICS.values()]
+    for module in (classic_fermi, classic_gamma, classic_other, classic_swift):
+        for table in vars(module).values():
+            if isinstance(table, dict):
+                kinds += [kind for kind in table.values() if isinstance(kind, NoticeType)]
+    assert set(first_cells("docs/inputs.md", "Notices")) == {kind.namespace for kind in kinds} - {""}
+
+
+def test_the_limits_are_those_of_the_code():
+    avro, json_limits, maps, mib = AvroLimits(), JsonLimits(), MapLimits(), 1 << 20
+    limits = {row[0]: row[1] for row in tables("docs/inputs.md")["Limits"]}
+    expected = {
+        "a file or archive member": [f"{ReplaySection().message_mib} MiB"],
+        "what an archive unpacks to": [
+            f"{bounded.MAX_RATIO} times",
+            f"{archives.ALWAYS_ALLOWED // mib} MiB is always",
+        ],
+        "what stands between two members of an archive": [f"{archives.HEADER_BYTES // mib} MiB"],
+        "what a gzipped message unpacks to": [
+            f"{reading.MESSAGE_BYTES // mib} MiB",
+            f"{bounded.MAX_RATIO} times",
+            f"{bounded.ALWAYS_ALLOWED // mib} MiB is always",
+        ],
+        "an XML document": [f"{xml.MAX_BYTES // mib} MiB", f"{xml.MAX_DEPTH} levels"],
+        "a JSON text": [
+            f"{json_limits.bytes // mib} MiB",
+            f"{json_limits.depth} levels",
+            f"{json_limits.values:,} values",
+        ],
+        "an Avro message": [f"{avro.body_bytes // mib} MiB", f"{avro.records:,} records"],
+        "an Avro block after decompression": [f"{avro.block_bytes // mib} MiB"],
+        "an Avro schema": [
+            f"{avro.schema_bytes // mib} MiB",
+            f"{avro.schema_depth} levels",
+            f"{avro.schema_nodes:,} types",
+        ],
+        "a sky map, unpacked": [f"{maps.unpacked_bytes // mib} MiB", f"{maps.cells:,} cells"],
+        "a MOC in JSON": [f"{moc._MOST_JSON_BYTES // mib} MiB"],
+    }
+    assert set(limits) == set(expected)
+    for what, parts in expected.items():
+        assert [part for part in parts if part not in limits[what]] == [], what
+    assert json_limits == bounded_json.DEFAULT_LIMITS
+    batches = f"at most {inputs.BATCH_MESSAGES} messages, which end once they hold {inputs.BATCH_BYTES // mib} MiB"
+    assert batches in " ".join(text_of("docs/inputs.md").split())
+
+
+# --- snippets --------------------------------------------------------------------------------------------------------
+
+SNIPPETS = [
+    pytest.param(block, id=f"{page.name}-{number}")
+    for page in PAGES
+    for number, block in enumerate(fenced(page.read_text(encoding="utf-8"), "python"))
+]
+
+
+@pytest.mark.parametrize("block", SNIPPETS)
+def test_python_snippets_run(block, found, monkeypatch, capsys):
+    monkeypatch.chdir(found)
+    exec(compile(block, "snippet", "exec"), {"__name__": "snippet"})  # noqa: S102 - our own documentation
+    assert capsys.readouterr().out.strip() or "class " in block
+
+
+def test_the_example_of_an_own_matcher_is_the_file():
+    def bare(source: str) -> str:
+        tree = ast.parse(source)
+        for node in ast.walk(tree):
+            body = getattr(node, "body", None)
+            if isinstance(body, list) and isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant):
+                body.pop(0)
+        return ast.dump(tree)
+
+    (snippet,) = (block for block in fenced(text_of("docs/tutorial.md"), "python") if "class BrightAfterglows" in block)
+    assert bare(snippet) == bare(text_of("config/examples/own_matcher.py"))
+
+
+@pytest.mark.parametrize(
+    "block", [block for page in PAGES for block in fenced(page.read_text(encoding="utf-8"), "toml")]
+)
+def test_toml_snippets_are_valid_configurations(block):
+    config = Config.model_validate(tomllib.loads(block))
+    assert make_matchers(config, PROJECT / "config/examples")
+    for survey in config.survey_cuts:
+        assert config.cuts_of(survey) != config.cuts
+
+
+def test_the_tables_that_are_shown_look_like_those_that_are_printed(found):
+    first = (found / "starcross-demo/coincidences.jsonl").read_text().splitlines()[0]
+    pages = {
+        "README.md": (found_against_injected_table([]), 2),
+        "docs/tutorial.md": (coincidence_table([from_json(first)]), 0),
+    }
+    for page, (table, row) in pages.items():
+        console = Console(width=80, file=io.StringIO())
+        console.print(table)
+        heading = console.file.getvalue().splitlines()[2]
+        assert fenced(text_of(page), "text")[0].splitlines()[row].split() == heading.split()
+
+
+def test_the_demo_that_is_shown_is_that_of_the_simulator():
+    injected = {(found.object_id, found.trigger_id) for found in simulate(1).injections}
+    shown = re.findall(r"\b(SIM\w+) ([\w-]+:\w+)", fenced(text_of("README.md"), "text")[0])
+    assert len(shown) > 5
+    assert set(shown) <= injected
+    story = text_of("docs/tutorial.md")
+    assert ("SIM3564aaaad", "fermi-gbm:813201187") in injected
+    assert "SIM3564aaaad" in story
+    assert "fermi-gbm:813201187" in story
