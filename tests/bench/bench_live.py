@@ -16,6 +16,9 @@ from schemas.sky import Cells
 from tests.bench import made
 from tests.bench.rows import Row, rate, row_of_ms, row_of_rates, seconds_of
 
+NEEDED = {"astropy search_around_sky": "scipy"}
+"""Baselines that need more than Starcross does."""
+
 Windows = Sequence[tuple[Trigger, Window]]
 Pairs = set[tuple[int, int]]
 

@@ -35,6 +35,11 @@ class Row:
     bytes_an_alert: float | None = None
 
     @property
+    def amount(self) -> int:
+        """The number that the size begins with."""
+        return int(self.size.split()[0].replace(",", ""))
+
+    @property
     def ratio(self) -> float | None:
         """How many times better than the baseline."""
         if self.baseline_median is None:

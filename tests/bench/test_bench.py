@@ -5,7 +5,7 @@ from importlib.util import find_spec
 import numpy as np
 import pytest
 
-from tests.bench import bench_ingest, bench_live, bench_retro, made
+from tests.bench import bench_decode, bench_ingest, bench_live, bench_retro, made
 from tests.bench.rows import Row, row_of_ms, row_of_rates
 
 
@@ -29,9 +29,11 @@ def test_every_benchmark_gives_rows(monkeypatch):
     rows += bench_retro._whole(2000, [window for _, window in made.windows(6, maps=1, days=1)])
     rows += bench_retro._narrow(2000, [window for _, window in made.windows(6, maps=1, days=1)])
     rows += bench_ingest._of(5000)
+    rows += bench_decode._of(8, 1, 2)
     for row in rows:
         assert row.low <= row.median <= row.high
         assert (row.ratio is None) == (row.baseline == "")
+        assert row.amount > 0
 
 
 def test_a_ratio_above_one_is_better():
