@@ -61,7 +61,7 @@ docs: $(BUILT)
 lock: $(STAMP)  ## resolve constraints.txt anew, for every Python from 3.11 on
 	$(BIN)/python -m pip install --quiet uv
 	sed 's/^.*"voevent-parse.*$$/    "orderedmultidict", "iso8601", "pytz",/' pyproject.toml > $(VENV)/pyproject.toml
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra dev --no-annotate --no-header \
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra dev --extra bench --no-annotate --no-header \
 		$(VENV)/pyproject.toml --output-file $(VENV)/constraints.txt
 	{ echo '# Made by `make lock`: the versions that Starcross is built and tested with.'; \
 	  cat $(VENV)/constraints.txt; \
