@@ -86,9 +86,23 @@ def build_parser() -> argparse.ArgumentParser:
     check.add_argument("config", type=Path, nargs="?", metavar="CONFIG", help="a TOML file; without it, the defaults")
     check.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides", help=_SET_HELP)
     check.add_argument("--json", action="store_true", help="print JSON")
+
+    bench = _command(
+        actions,
+        "bench",
+        "measure how fast this machine reads, matches and stores alerts, next to other libraries",
+        "examples:\n  starcross bench\n  starcross bench decode live\n  starcross bench --full --plot cost.png",
+    )
+    bench.add_argument(
+        "names", nargs="*", type=benchmark, metavar="NAME", help=f"{', '.join(BENCHMARKS)}; without it, all"
+    )
+    bench.add_argument("--full", action="store_true", help="larger sizes: minutes, and 5 GB of memory")
+    bench.add_argument("--json", action="store_true", help="print the figures as JSON instead of tables")
+    bench.add_argument("--plot", type=Path, metavar="PNG", help="draw cost against size")
     return parser
 
 
+BENCHMARKS = ("decode", "live", "retro", "ingest")
 _SET_HELP = "override a configuration key, as in --set cuts.enabled=false; may be given again"
 
 
@@ -156,6 +170,13 @@ def duration(text: str) -> float:
     if not 0 < number < math.inf:
         raise argparse.ArgumentTypeError(f"expected more than 0 (given: {text})")
     return number
+
+
+def benchmark(text: str) -> str:
+    """The name of a benchmark."""
+    if text not in BENCHMARKS:
+        raise argparse.ArgumentTypeError(f"expected one of {', '.join(BENCHMARKS)} (given: {text})")
+    return text
 
 
 def _add_out(parser: argparse.ArgumentParser, default: Path | None) -> None:

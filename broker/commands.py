@@ -18,7 +18,9 @@ from rich.progress import Progress as ProgressBar
 from bridges.files import find_files
 from bridges.folder import OutputFolder
 from bridges.simulator import simulate as simulate_night
+from broker.benchmarks import run_benchmarks
 from broker.config import Config, load_config
+from broker.costplot import draw_cost
 from broker.demonstration import DEMO_SETTINGS, run_demo
 from broker.inspection import draw_findings, inspect_files, show
 from broker.loadtest import load_test
@@ -29,7 +31,13 @@ from broker.registry import make_matchers
 from broker.replay import Outcome, Progress
 from broker.replay import replay as replay_inputs
 from broker.skyplot import draw_sky
-from broker.tables import coincidence_table, explanation_table, found_against_injected_table, summary_table
+from broker.tables import (
+    bench_tables,
+    coincidence_table,
+    explanation_table,
+    found_against_injected_table,
+    summary_table,
+)
 from schemas.errors import ConfigurationError
 from schemas.voevent_out import VoeventAuthor
 
@@ -127,6 +135,21 @@ def check(arguments: Namespace) -> int:
         Console().print(
             f"{shown}: valid; configuration {config.fingerprint()}; matchers: {names}", soft_wrap=True, markup=False
         )
+    return 0
+
+
+def bench(arguments: Namespace) -> int:
+    """``starcross bench``."""
+    configure_logging(verbose=arguments.verbose)
+    with _progress() as progress:
+        report = run_benchmarks(arguments.names, progress, full=arguments.full)
+    if arguments.json:
+        _print_json(report.document())
+    else:
+        Console().print(bench_tables(report))
+    if arguments.plot:
+        with _writing(arguments.plot):
+            draw_cost(arguments.plot, report.measurements)
     return 0
 
 

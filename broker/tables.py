@@ -1,7 +1,8 @@
 """Results as tables for a terminal. They fit 80 columns and use more where there are more."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from math import floor, log10
 from typing import Any, Final
 
 from rich import box
@@ -9,6 +10,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from broker.benchmarks import INSTALL, BenchReport, Measurement
 from matchers.explain import Explanation, delay
 from schemas.records import Coincidence, State
 
@@ -152,6 +154,48 @@ def explanation_table(explanations: Sequence[Explanation] | None, most: int = MO
         table.add_row(_plain(one.trigger_id), _plain(one.matcher or "-"), source, delay(one.delta_t_s), level, verdict)
     more = len(explanations) - most
     return Group(table, Text(f"and {more} more (--json shows all)", style="dim")) if more > 0 else table
+
+
+def bench_tables(report: BenchReport) -> RenderableType:
+    """The machine, a table for each benchmark, and which baselines are missing."""
+    parts: list[RenderableType] = [summary_table({"machine": asdict(report.machine)})]
+    for name in dict.fromkeys(one.benchmark for one in report.measurements):
+        table = _table(name)
+        table.add_column("what", overflow="fold", min_width=16)
+        table.add_column("on", overflow="fold", min_width=12)
+        table.add_column("median", justify="right", no_wrap=True, style="bold")
+        table.add_column("lowest to highest", justify="right", min_width=11)
+        table.add_column("baseline", overflow="fold", min_width=12)
+        table.add_column("times", justify="right", no_wrap=True)
+        for one in report.measurements:
+            if one.benchmark == name:
+                _add_measurement(table, one)
+        parts.append(table)
+    parts.append(Text("times: how many times better than the baseline's median in the same run", style="dim"))
+    for baseline, package in report.missing.items():
+        parts.append(Text(f"Not compared with {baseline}, which needs {package}: {INSTALL}", style="yellow"))
+    return Group(*parts)
+
+
+def _add_measurement(table: Table, one: Measurement) -> None:
+    memory = "" if one.bytes_an_alert is None else f", {one.bytes_an_alert:.0f} B an alert"
+    baseline = "" if one.baseline_median is None else f"{one.baseline}: {_figure(one.baseline_median)}"
+    table.add_row(
+        one.name,
+        one.size + memory,
+        f"{_figure(one.median)} {one.unit}",
+        f"{_figure(one.low)} to {_figure(one.high)}",
+        baseline,
+        "" if one.ratio is None else _figure(one.ratio),
+    )
+
+
+def _figure(value: float) -> str:
+    """Three digits that count."""
+    if not value:
+        return "0"
+    decimals = 2 - floor(log10(abs(value)))
+    return f"{round(value, decimals):,.{max(decimals, 0)}f}"
 
 
 def _table(title: str) -> Table:
