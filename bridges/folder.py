@@ -27,7 +27,7 @@ from urllib.parse import quote
 from schemas.coincidence import to_json
 from schemas.coincidence_avro import write_container
 from schemas.errors import ConfigurationError
-from schemas.records import Coincidence, Rejection, State
+from schemas.records import Coincidence, Rejection
 from schemas.voevent_out import VoeventAuthor, voevent_bytes
 
 _FILES: Final = ("coincidences.jsonl", "coincidences.avro", "changes.jsonl", "rejected.jsonl")
@@ -40,24 +40,9 @@ _LONGEST_NAME: Final = 200
 """File systems allow 255 bytes."""
 
 
-def order(coincidence: Coincidence) -> tuple[Any, ...]:
-    """Sort key of ``coincidences.jsonl``, a total order.
-
-    By trigger (time, then id) and matcher; within them the standing ones before the withdrawn, and then as
-    `matchers.rank` has it: the greater overlap, the lower credible level, the smaller delay; at last by id.
-    """
-    c = coincidence
-    return (
-        c.trigger.time_us,
-        c.trigger.id,
-        c.matcher,
-        c.state is State.WITHDRAWN,
-        -c.overlap,
-        c.credible_level,
-        abs(c.delta_t_s),
-        c.id,
-        -c.revision,
-    )
+def order(coincidence: Coincidence) -> tuple[int, str, str]:
+    """Sort key of ``coincidences.jsonl``: by trigger (time, then id) and matcher; then as handed over."""
+    return coincidence.trigger.time_us, coincidence.trigger.id, coincidence.matcher
 
 
 class OutputFolder:
@@ -117,7 +102,7 @@ class OutputFolder:
         Parameters
         ----------
         final
-            All coincidences in their last revision, the withdrawn included, in any order.
+            All coincidences in their last revision, the withdrawn included, best first.
         rejected
             What could not be read, in any order.
         summary

@@ -47,7 +47,7 @@ def replay(arguments: Namespace) -> int:
     configure_logging(verbose=arguments.verbose)
     config = load_config(arguments.config, arguments.overrides)
     matchers, reader = make_matchers(config, _folder(arguments)), make_reader(config, _folder(arguments))
-    with OutputFolder(arguments.out, _author(config)) as out, _progress() as progress:
+    with OutputFolder(arguments.out, _author(config)) as out, _progress(arguments) as progress:
         outcome = replay_inputs(config, matchers, reader, arguments.alerts, arguments.notices, out, progress)
         if arguments.plot:
             _draw(arguments.out / "sky.png", outcome, "Starcross replay", progress)
@@ -62,7 +62,7 @@ def demo(arguments: Namespace) -> int:
     """``starcross demo``."""
     configure_logging(verbose=arguments.verbose)
     console = Console()
-    with _progress() as progress:
+    with _progress(arguments) as progress:
         result = run_demo(arguments.seed, arguments.out, progress)
         _draw(arguments.out / "sky.png", result.outcome, "Simulated nights", progress)
     _show_outcome(console, result.outcome, arguments.out)
@@ -141,7 +141,7 @@ def check(arguments: Namespace) -> int:
 def bench(arguments: Namespace) -> int:
     """``starcross bench``."""
     configure_logging(verbose=arguments.verbose)
-    with _progress() as progress:
+    with _progress(arguments) as progress:
         report = run_benchmarks(arguments.names, progress, full=arguments.full)
     if arguments.json:
         _print_json(report.document())
@@ -172,11 +172,13 @@ def _author(config: Config) -> VoeventAuthor:
 
 
 @contextmanager
-def _progress() -> Iterator[Progress]:
-    """A progress bar on standard error where that is a terminal; nothing elsewhere."""
+def _progress(arguments: Namespace) -> Iterator[Progress]:
+    """A progress bar on standard error where that is a terminal, and no log lines cross it; nothing elsewhere."""
     console = Console(stderr=True)
     columns = (TextColumn("{task.description:9}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
-    with ProgressBar(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
+    with ProgressBar(
+        *columns, console=console, disable=arguments.verbose or not console.is_terminal, transient=True
+    ) as bar:
         task = bar.add_task("")
         yield Progress(
             begin=lambda stage, total: bar.reset(task, description=stage, total=max(total, 1)),

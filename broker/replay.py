@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import structlog
 
 from bridges.files import find_files
 from bridges.folder import OutputFolder
@@ -24,6 +25,8 @@ from schemas.records import Alerts, Coincidence, Ints, Notice, Rejection, Role, 
 from schemas.sky import SkyMap
 from schemas.skymap import read_skymap
 from schemas.times import US_PER_S, iso_from_us
+
+log = structlog.get_logger()
 
 MIB = 1 << 20
 Timed = tuple[int, int, Notice | Alerts]
@@ -88,6 +91,8 @@ def replay(
         progress.advance(steps)
     coincidences = rank(player.engine.ledger)
     rejected = sorted((*inputs.rejected, *player.rejected), key=lambda r: (r.origin, r.reason, r.detail))
+    for rejection in rejected:
+        log.debug("rejected", origin=rejection.origin, reason=str(rejection.reason), detail=rejection.detail)
     summary = player.summary(len(unique), rejected)
     out.finish(coincidences, rejected, summary)
     return Outcome(coincidences, list(player.engine.triggers()), inputs.alerts, summary)
@@ -102,7 +107,6 @@ class Player:
         self.out = out
         self.rejected: list[Rejection] = []
         self.maps: Counter[str] = Counter({"linked": 0, "found": 0, "missing": 0})
-        self.changes: Counter[str] = Counter({str(state): 0 for state in State})
         self.engine = make_engine(config, matchers, software_name())
 
     @property
@@ -123,6 +127,7 @@ class Player:
         batches = [self._batches(alerts, issued_us) for alerts in self.inputs.alerts.values()]
         for _, _, event in heapq.merge(notices, *batches, key=lambda timed: timed[:2]):
             if isinstance(event, Notice):
+                log.debug("notice", type=event.notice_type, trigger=event.trigger_id, origin=event.message.origin)
                 self._publish(self.engine.put_notice(event, self._skymap(event), issue_time_us(event)))
                 yield 1
             else:
@@ -170,8 +175,8 @@ class Player:
 
     def _publish(self, changes: Sequence[Coincidence]) -> None:
         for change in changes:
-            self.changes[change.state] += 1
             self.out.change(change)
+            log.debug("change", state=change.state, reason=change.reason, trigger=change.trigger.id, id=change.id)
 
     def summary(self, files: int, rejected: Sequence[Rejection]) -> dict[str, Any]:
         """Counts of everything read, cut, indexed and matched, with the times that the data span."""
@@ -211,7 +216,7 @@ class Player:
                 "by_messenger": _sorted(Counter(trigger.messenger for trigger in triggers)),
                 "searched_by": _sorted(counts.windows),
             },
-            "changes": _sorted(self.changes),
+            "changes": {str(state): counts.changes[state] for state in sorted(State)},
             "coincidences": {
                 "live": sum(c.state is not State.WITHDRAWN for c in self.engine.ledger),
                 "withdrawn": sum(c.state is State.WITHDRAWN for c in self.engine.ledger),

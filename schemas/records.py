@@ -4,6 +4,8 @@ Units are in the names. Every instant is UTC, as integer microseconds since 1970
 (``_us``; leap seconds are not counted, as in POSIX time) in columns and records alike;
 `schemas.times` converts. Every position is ICRS in degrees; a pixel is an order-29 NESTED
 HEALPix index. ``None`` (NaN in a float column) means that the sender did not say.
+
+The page is long because the records are one vocabulary, to be read in one place.
 """
 
 from collections.abc import Mapping, Sequence

@@ -123,7 +123,7 @@ def test_a_trigger_without_a_position_waits_for_one(player):
     heard(played)
     (found,) = played.engine.ledger
     assert found.changed_us == T0 + DAY
-    assert played.changes == {"proposed": 1, "updated": 0, "withdrawn": 0}
+    assert played.engine.counts.changes == {"proposed": 1}
 
 
 def test_a_map_inside_a_notice_that_cannot_be_read_is_rejected_by_the_notices_name(player):

@@ -229,3 +229,16 @@ def test_a_killed_run_leaves_the_earlier_results_whole_and_the_next_one_recovers
             assert not (out / ".partial").exists()
     assert run(*replay_arguments(night[1]), "--out", out, "--plot").code == 0
     assert everything_in(out) == before
+
+
+def test_verbose_tells_of_each_notice_change_and_rejection(night, tmp_path):
+    rubbish = tmp_path / "rubbish.bin"
+    rubbish.write_bytes(b"\x07rubbish")
+    ran = run(*replay_arguments(night[1]), rubbish, "--verbose", "--out", tmp_path / "out")
+    told = [json.loads(line) for line in ran.err.splitlines()]
+    assert len([line for line in told if line["event"] == "notice"]) == len(list((night[1] / "notices").iterdir()))
+    assert len([line for line in told if line["event"] == "change"]) == len(
+        lines_of(tmp_path / "out" / "changes.jsonl")
+    )
+    (rejected,) = (line for line in told if line["event"] == "rejected")
+    assert (rejected["origin"], rejected["reason"]) == ("rubbish.bin", "unknown_format")
