@@ -74,7 +74,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     _add_config(simulate)
     goal = simulate.add_mutually_exclusive_group(required=True)
-    goal.add_argument("--out", type=Path, metavar="DIR", help="write alerts/, notices/ and injections.jsonl there")
+    goal.add_argument("--out", type=Path, metavar="DIR", help="write alerts/, notices/ and truth.json there")
     goal.add_argument("--rate", type=rate, metavar="ALERTS_PER_S", help="load test: alerts a second; 0 for no limit")
     simulate.add_argument(
         "--seconds", type=duration, default=10.0, help="how long a load test lasts (default: %(default)s)"
@@ -82,7 +82,7 @@ def build_parser() -> argparse.ArgumentParser:
     simulate.add_argument("--json", action="store_true", help="print the load test's figures as JSON")
     simulate.add_argument("--seed", type=seed, default=1, help="seed of the simulation (default: %(default)s)")
 
-    check = _command(actions, "check", "check a configuration and print it with all its defaults")
+    check = _command(actions, "check", "check a configuration, and print it with --json")
     check.add_argument("config", type=Path, nargs="?", metavar="CONFIG", help="a TOML file; without it, the defaults")
     check.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides", help=_SET_HELP)
     check.add_argument("--json", action="store_true", help="print JSON")

@@ -48,7 +48,9 @@ class Injection:
     def row(self) -> dict[str, Any]:
         """For a table or JSON: instants as text."""
         first = None if self.first_detection_us is None else iso_from_us(self.first_detection_us)
-        return asdict(self) | {"time_us": iso_from_us(self.time_us), "first_detection_us": first}
+        told = asdict(self)
+        del told["time_us"], told["first_detection_us"]
+        return told | {"time_utc": iso_from_us(self.time_us), "first_detection_utc": first}
 
 
 def injection(trigger_id: str, event: Event, source: Source, seen: list[Detection], camera: Camera) -> Injection:

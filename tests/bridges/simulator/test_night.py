@@ -131,7 +131,7 @@ def test_written_nights_are_read_back_as_they_were(tmp_path, messages, night):
     assert {file.suffix for file in (tmp_path / "alerts").iterdir()} == {".tar"}
     truth = json.loads((tmp_path / "truth.json").read_text())
     assert [row["object_id"] for row in truth] == [found.object_id for found in night.injections]
-    assert truth[0]["time_us"] == iso_from_us(night.injections[0].time_us)
+    assert truth[0]["time_utc"] == iso_from_us(night.injections[0].time_us)
 
 
 def test_writing_twice_gives_the_same_files(tmp_path, night):

@@ -55,4 +55,4 @@ def test_each_way_of_staying_hidden_has_its_reason(camera, event):
 def test_what_was_never_seen_has_neither_magnitude_nor_time(camera, event):
     row = what_became_of(camera, event, mag=26.0).row()
     assert row["peak_mag"] is None
-    assert row["first_detection_us"] is None
+    assert row["first_detection_utc"] is None
