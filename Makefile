@@ -58,13 +58,13 @@ floors: $(STAMP)
 docs: $(BUILT)
 	$(BIN)/python -m pytest -q tests/test_docs.py tests/test_pages.py --doctest-modules schemas matchers
 
-lock: $(STAMP)  ## resolve constraints.txt anew, for every Python from 3.11 on
-	$(BIN)/python -m pip install --quiet uv
-	sed 's/^.*"voevent-parse.*$$/    "orderedmultidict", "iso8601", "pytz",/' pyproject.toml > $(VENV)/pyproject.toml
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra dev --extra bench --no-annotate --no-header \
-		$(VENV)/pyproject.toml --output-file $(VENV)/constraints.txt
+lock:  ## resolve constraints.txt anew, for every Python from 3.11 on
+	@python=$$($(FIND_PYTHON)) && rm -rf build/lock && $$python -m venv build/lock && build/lock/bin/python -m pip install --quiet uv
+	sed 's/^.*"voevent-parse.*$$/    "orderedmultidict", "iso8601", "pytz",/' pyproject.toml > build/lock/pyproject.toml
+	build/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --extra dev --extra bench --no-annotate --no-header \
+		build/lock/pyproject.toml --output-file build/lock/constraints.txt
 	{ echo '# Made by `make lock`: the versions that Starcross is built and tested with.'; \
-	  cat $(VENV)/constraints.txt; \
+	  cat build/lock/constraints.txt; \
 	  echo 'pip==26.3'; echo 'setuptools==84.2.1'; echo 'cython==3.3.1'; echo "voevent-parse==1.0.3 ; python_full_version < '3.12'"; } > constraints.txt
 
 clean:
