@@ -2,16 +2,14 @@
 one configuration model, and the conformance tests that every part of its kind passes.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Protocol, Self, runtime_checkable
 
-from schemas.records import Alerts, Bools, Coincidence, Message, Receipt, Trigger, Window
+from bridges.emit import Emit
+from schemas.records import Alerts, Bools, Notice, Publication, Trigger, Window
 
-Emit = Callable[[Sequence[Message]], Awaitable[Receipt]]
-"""Hands over a batch. Returns once every readable message is indexed, matched and kept; the
-receipt names those that were not readable. Awaiting it is the back-pressure, the order and the
-acknowledgement."""
+__all__ = ["Emit", "Matcher", "NoticeSink", "Sink", "Source"]
 
 
 class Source(Protocol):
@@ -20,8 +18,9 @@ class Source(Protocol):
     async def run(self, emit: Emit) -> None:
         """Bring messages in until there are no more, or until cancelled.
 
-        Commits or acknowledges a batch only after ``emit`` returned. Reconnects by itself; raises
-        only what no waiting can mend.
+        Begins at ``emit.positions`` where there are any. Commits or acknowledges a batch only after
+        ``emit`` returned. Reconnects by itself with back-off; raises only what no waiting can mend.
+        What is wrong with a single message is for ``emit`` to find out and never ends the source.
         """
 
 
@@ -37,9 +36,20 @@ class Sink(Protocol):
         traceback: TracebackType | None,
     ) -> None: ...
 
-    async def send(self, coincidence: Coincidence) -> None:
-        """Return once the next hop has it. May be called again for the same revision: ids are
-        deterministic, so that a receiver recognises it."""
+    async def send(self, publications: Sequence[Publication]) -> None:
+        """Return once the next hop has all of them, in order; at least one.
+
+        Raises whatever hinders it, and is called again then, later, with the same ones first: ids are
+        deterministic, so that a receiver recognises what it had.
+        """
+
+
+@runtime_checkable
+class NoticeSink(Protocol):
+    """A sink that can also pass on the notices that came in."""
+
+    async def relay(self, notice: Notice) -> None:
+        """Return once the next hop has it; as `Sink.send`."""
 
 
 class Matcher(Protocol):

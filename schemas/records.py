@@ -400,9 +400,20 @@ class TriggerSummary:
 
 
 @dataclass(frozen=True, slots=True)
+class Measurement:
+    """One point of a light curve: a stored alert; None where the packet does not say."""
+
+    alert_id: int
+    time_us: int
+    band: str
+    mag: float | None
+    mag_err: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class ObjectSummary:
     """What a coincidence says of its object; magnitude and band are of the latest matching alert,
-    the position is that of the first."""
+    the position is that of the first. The light curve is that of all its stored alerts inside the window, by time."""
 
     survey: str
     object_id: str
@@ -415,6 +426,7 @@ class ObjectSummary:
     mag: float | None
     mag_err: float | None
     band: str
+    light_curve: tuple[Measurement, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -470,6 +482,23 @@ class Coincidence:
     overlap: float
     area_90_deg2: float
     provenance: Provenance
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """A revision of a coincidence on its way to a sink.
+
+    Attributes
+    ----------
+    substreams
+        Those of the sink that it belongs to, sorted.
+    packet
+        The survey's own packet of the latest matching alert, untouched, where it is kept and was asked for.
+    """
+
+    coincidence: Coincidence
+    substreams: tuple[str, ...]
+    packet: bytes | None = field(default=None, repr=False)
 
 
 assert tuple(COLUMNS) == tuple(f.name for f in fields(Alerts) if f.name != "survey")  # noqa: S101

@@ -2,15 +2,13 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator
 from itertools import islice
 
+from bridges.emit import Emit
 from bridges.simulator.night import TimedMessage, simulate, simulate_on
 from bridges.simulator.plan import NightPlan
-from schemas.records import Message, Receipt
-
-Emit = Callable[[Sequence[Message]], Awaitable[Receipt]]
-"""Hands over a batch, as all sources do; returns once it is taken."""
+from schemas.records import Message
 
 
 class SimulatorSource:
