@@ -24,6 +24,9 @@ Floats = NDArray[np.floating[Any]]
 Ints = NDArray[np.int64]
 Strings = NDArray[np.str_]
 
+NEVER_US = -(2**63)
+"""The instant of what never happened, in a column."""
+
 
 class Messenger(StrEnum):
     """What carried the news."""
@@ -124,6 +127,9 @@ class Alerts:
         Name of the filter, such as ``g``.
     first_detection_us
         The earliest detection of the object that the packet knows of, this one included.
+    last_non_detection_us
+        The latest visit before this detection that, by the packet, did not see the object; `NEVER_US` if it
+        tells of none.
     reliability
         Real-bogus score, 0 to 1; NaN if unknown.
     bad_pixels
@@ -149,6 +155,7 @@ class Alerts:
     mag_err: NDArray[np.float32]
     band: Strings
     first_detection_us: Ints
+    last_non_detection_us: Ints
     reliability: NDArray[np.float32]
     bad_pixels: NDArray[np.float32]
     ap_minus_psf_mag: NDArray[np.float32]
@@ -159,7 +166,8 @@ class Alerts:
 
     @classmethod
     def from_columns(cls, survey: str, **columns: Sequence[Any] | NDArray[Any]) -> Self:
-        """Make alerts of lists or arrays; `pixel` is computed, absent float columns become NaN.
+        """Make alerts of lists or arrays; `pixel` is computed, absent float columns become NaN, and without
+        `last_non_detection_us` there was none.
 
         Raises
         ------
@@ -183,6 +191,8 @@ class Alerts:
                 made[name] = pixels_of(made["ra_deg"], made["dec_deg"])
             elif dtype is np.float32:
                 made[name] = np.full(n, np.nan, np.float32)
+            elif name == "last_non_detection_us":
+                made[name] = np.full(n, NEVER_US, np.int64)
             else:
                 made[name] = np.zeros(n, dtype)
         if columns:
@@ -224,6 +234,7 @@ COLUMNS: dict[str, type] = {
     "mag_err": np.float32,
     "band": np.str_,
     "first_detection_us": np.int64,
+    "last_non_detection_us": np.int64,
     "reliability": np.float32,
     "bad_pixels": np.float32,
     "ap_minus_psf_mag": np.float32,

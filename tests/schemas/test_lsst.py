@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from schemas.catalogue import SchemaCatalogue
 from schemas.lsst import BAD_FLAGS
-from schemas.records import Message
+from schemas.records import NEVER_US, Message
 from schemas.survey import quality_columns, read_alerts
 from schemas.times import us_from_astropy
 from tests.survey_packets import LSST_SOURCE, LSST_WHOLE, container, framed, lsst_alert, maybe, record
@@ -50,6 +50,7 @@ def test_every_column_of_an_alert():
         "mag_err": pytest.approx(0.0542868, rel=1e-5),
         "band": "i",
         "first_detection_us": _us(61041.25),
+        "last_non_detection_us": NEVER_US,
         "reliability": 0.875,
         "bad_pixels": 0.0,
         "ap_minus_psf_mag": 0.0,

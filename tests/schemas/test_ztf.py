@@ -5,7 +5,7 @@ import pytest
 
 from schemas.catalogue import SchemaCatalogue
 from schemas.errors import BadPacket, Reason
-from schemas.records import Message
+from schemas.records import NEVER_US, Message
 from schemas.survey import is_survey_schema, quality_columns, read_alerts
 from schemas.times import us_from_iso
 from tests.survey_packets import ZTF, ZTF_CANDIDATE, ZTF_PREVIOUS, container, maybe, record, ztf_alert
@@ -36,6 +36,7 @@ def test_every_column_of_an_alert():
         "mag_err": 0.125,
         "band": "r",
         "first_detection_us": us_from_iso("2019-12-23T00:00:00"),
+        "last_non_detection_us": NEVER_US,
         "reliability": 0.75,
         "bad_pixels": 0.0,
         "ap_minus_psf_mag": 0.0625,
