@@ -1,12 +1,12 @@
 """From configuration to parts: the one place where names become matchers."""
 
-import importlib.util
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from broker.config import Config, MatcherSection, problems
 from broker.interfaces import Matcher
+from broker.python_files import load_from_file
 from matchers.options import BUILTIN, build_matcher
 from schemas.errors import ConfigurationError
 
@@ -47,18 +47,11 @@ def _matcher(name: str, section: MatcherSection, folder: Path) -> Matcher:
 
 
 def _own_matcher(key: str, name: str, where: str, options: dict[str, object], folder: Path) -> Matcher:
-    file, colon, class_name = where.rpartition(":")
-    if not colon:
-        raise ConfigurationError(f"{key}.python: expected file.py:ClassName (given: {where!r})")
-    path = folder / file
-    spec = importlib.util.spec_from_file_location(f"starcross_matcher_{name}", path)
-    if spec is None or spec.loader is None or not path.is_file():
-        raise ConfigurationError(f"{key}.python: no such Python file: {path}")
-    module = importlib.util.module_from_spec(spec)
+    class_name = where.rpartition(":")[2]
+    made_by = load_from_file(f"{key}.python", where, folder)
     try:
-        spec.loader.exec_module(module)
-        made = getattr(module, class_name)(name=name, **options)
-    except Exception as error:  # whatever the user's file does wrong is told with its place
+        made = made_by(name=name, **options)
+    except Exception as error:  # whatever the user's class does wrong is told with its place
         raise ConfigurationError(f"{key}.python: {where}: {type(error).__name__}: {error}") from error
     for needed in ("window", "match"):
         if not callable(getattr(made, needed, None)):

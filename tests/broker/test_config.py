@@ -76,7 +76,7 @@ def test_fingerprints_are_of_the_content():
         ("survey_cuts.lsst.x=1", r"survey_cuts\.lsst\.x: unknown key"),
         ("survey_cuts.zft.gaia_at_least_arcsec=1", r"survey_cuts\.zft: there is no such survey"),
         ("nothing", r"nothing: expected key=value"),
-        ("matchers.mine.python=x", r"matchers\.mine\.python: expected file\.py:ClassName"),
+        ("matchers.mine.python=x", r"matchers\.mine\.python: expected file\.py:name"),
         ("matchers.mine.python=none.py:X", r"matchers\.mine\.python: no such Python file"),
     ],
 )
