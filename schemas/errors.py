@@ -5,6 +5,7 @@ StarcrossError
 │   ├── BadPacket        a survey packet
 │   ├── BadNotice        an observatory's notice
 │   ├── BadSkyMap        a sky map
+│   ├── BadTransport     what a peer says in the VOEvent Transport Protocol
 │   └── BadCoincidence   a coincidence of our own, read back
 ├── UnknownSchema        a packet whose writer schema is not at hand (it may come later)
 └── ConfigurationError   a configuration or call that makes no sense: exit code 2
@@ -67,6 +68,10 @@ class BadNotice(BadInput):
 
 class BadSkyMap(BadInput):
     """A sky map that cannot be used."""
+
+
+class BadTransport(BadInput):
+    """A frame or message of the VOEvent Transport Protocol that cannot be used."""
 
 
 class BadCoincidence(BadInput):
