@@ -19,7 +19,7 @@ from schemas.errors import BadPacket, Reason
 from schemas.packet import Row, Survey
 from schemas.picked import Bools, Picked
 from schemas.plan import Plan, cells, width
-from schemas.records import Alerts
+from schemas.records import NEVER_US, Alerts
 from schemas.walker import Walk
 from schemas.writer_schema import Json
 
@@ -234,9 +234,12 @@ def _columns(survey: Survey, picked: Picked) -> tuple[dict[str, Any], Bools]:
     sound = sound & named & (mjd >= _MJD_RANGE[0]) & (mjd < _MJD_RANGE[1])
     sound &= (row.ra_deg >= 0) & (row.ra_deg <= 360) & (np.abs(row.dec_deg) <= 90)  # noqa: PLR2004 - degrees
     first_mjd = row.first_detection - survey.days.mjd_zero
+    last_mjd = row.last_non_detection - survey.days.mjd_zero
+    sound &= ~(last_mjd >= mjd)
     row = row._replace(
         ra_deg=row.ra_deg % 360,
         first_detection=np.where((first_mjd >= _MJD_RANGE[0]) & (first_mjd < mjd), row.first_detection, row.time),
+        last_non_detection=np.where((last_mjd >= _MJD_RANGE[0]) & (last_mjd < mjd), row.last_non_detection, np.nan),
         band=[band if len(band) <= _BAND_LENGTH else "" for band in row.band],
     )
     # Of Row's defaults, NaN for unknown, Alerts makes columns itself.
@@ -267,8 +270,9 @@ def _checked(survey: Survey, record: Any) -> Row:
         raise BadPacket(Reason.OUT_OF_RANGE, f"declination {dec}, expected -90 to 90 deg")
     first_mjd = row.first_detection - survey.days.mjd_zero
     first = row.first_detection if _MJD_RANGE[0] <= first_mjd < mjd else float(row.time)
+    last = row.last_non_detection if row.last_non_detection - survey.days.mjd_zero >= _MJD_RANGE[0] else math.nan
     band = row.band if isinstance(row.band, str) and len(row.band) <= _BAND_LENGTH else ""
-    return row._replace(object_id=name, ra_deg=ra % 360, first_detection=first, band=band)
+    return row._replace(object_id=name, ra_deg=ra % 360, first_detection=first, last_non_detection=last, band=band)
 
 
 def _finite(value: Any, what: str, not_finite: Reason = Reason.NOT_FINITE) -> float:
@@ -284,4 +288,9 @@ def _finite(value: Any, what: str, not_finite: Reason = Reason.NOT_FINITE) -> fl
 def _alerts(survey: Survey, columns: dict[str, Sequence[Any]]) -> Alerts:
     days = np.array([columns.pop("time"), columns.pop("first_detection")], np.float64)
     time_us, first_us = survey.days.to_us(days)
-    return Alerts.from_columns(survey.name, **columns, time_us=time_us, first_detection_us=first_us)
+    last = np.asarray(columns.pop("last_non_detection"), np.float64)
+    last_us, told = np.full(len(last), NEVER_US), np.isfinite(last)
+    last_us[told] = survey.days.to_us(last[told])
+    return Alerts.from_columns(
+        survey.name, **columns, time_us=time_us, first_detection_us=first_us, last_non_detection_us=last_us
+    )

@@ -54,7 +54,7 @@ def columns(found: Picked) -> tuple[Row, Bools]:
             for number, known in zip(found.integers("diaSource.diaObjectId").tolist(), named, strict=True)
         ],
         time=time,
-        first_detection=picked.earliest(time, found.numbers("prvDiaSources.midPointTai")),
+        first_detection=picked.earliest(time, found.earliest("prvDiaSources.midPointTai")),
         ra_deg=found.numbers("diaSource.ra"),
         dec_deg=found.numbers("diaSource.decl"),
         band=found.texts("diaSource.filterName"),
@@ -78,7 +78,7 @@ SURVEY = Survey(
         *picks("diaSource", Column.INTEGER, "diaSourceId diaObjectId"),
         *picks("diaSource", Column.NUMBER, "midPointTai ra decl psFlux psFluxErr"),
         *picks("diaSource", Column.TEXT, "filterName"),
-        Pick("prvDiaSources.midPointTai", Column.EARLIEST),
+        Pick("prvDiaSources.midPointTai", Column.HISTORY),
     ),
     columns=columns,
     days=MJD_TAI,

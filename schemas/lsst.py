@@ -2,7 +2,7 @@
 
 Times are TAI and fluxes nJy. Up to 4.0 other names are used (``midPointTai``, ``decl``, ``psFlux``,
 ``filterName``); flags are columns of their own since 7.0, before that bits of an unnamed order that are not read;
-the object's first source is stated since 8.0. The schemas: https://github.com/lsst/alert_packet
+visits that did not see the object are listed up to 7.4, its first source is stated since 8.0. The schemas: https://github.com/lsst/alert_packet
 """
 
 import math
@@ -20,6 +20,7 @@ from schemas.packet import (
     earliest,
     fields,
     identifier,
+    latest_before,
     mag_error,
     number,
     picks,
@@ -51,6 +52,7 @@ _SOURCE_NUMBERS = "midpointMjdTai|midPointTai ra dec|decl psfFlux|psFlux psfFlux
 _TIMES = "midpointMjdTai midPointTai"
 _IDENTITY = f"diaSourceId diaObjectId ssObjectId {_TIMES} ra dec decl band filterName"
 _HISTORY = "prvDiaSources.midpointMjdTai|midPointTai"
+_LIMITS = "prvDiaNondetectionLimits.midpointMjdTai|midPointTai"
 _QUALITY = " ".join(("psfFlux psfFluxErr psFlux psFluxErr apFlux reliability", *BAD_FLAGS))
 
 
@@ -78,6 +80,7 @@ def row(record: Record) -> Row:
         bad_pixels=float(sum(raised)) if raised else math.nan,
         ap_minus_psf_mag=ab_mag(number(source.get("apFlux"))) - ab_mag(psf),
         solar_system_arcsec=math.nan if moving_id is None else 0.0,
+        last_non_detection=latest_before(time, *map(_time, records_at(record, "prvDiaNondetectionLimits"))),
     )
 
 
@@ -97,7 +100,7 @@ def columns(found: Picked) -> tuple[Row, Bools]:
     )
     object_id = _first(found.integers("diaSource.diaObjectId"), found.integers("diaObject.diaObjectId"), moving_id)
     time = found.numbers("diaSource.midpointMjdTai|midPointTai")
-    first, history = found.numbers("diaObject.firstDiaSourceMjdTai"), found.numbers(_HISTORY)
+    first, history = found.numbers("diaObject.firstDiaSourceMjdTai"), found.earliest(_HISTORY)
     psf = found.numbers("diaSource.psfFlux|psFlux")
     mag = ab_mags(psf)
     flags = [f"diaSource.{flag}" for flag in BAD_FLAGS]
@@ -116,6 +119,7 @@ def columns(found: Picked) -> tuple[Row, Bools]:
         bad_pixels=np.where(known, np.sum([found.integers(flag) for flag in flags], axis=0), np.nan),
         ap_minus_psf_mag=ab_mags(found.numbers("diaSource.apFlux")) - mag,
         solar_system_arcsec=np.where(moving_id, 0.0, np.nan),
+        last_non_detection=found.latest(_LIMITS),
     )
     return row, found.stated("diaSource.diaSourceId")
 
@@ -139,13 +143,15 @@ SURVEY = Survey(
     ),
     times=(
         "diaSource.midpointMjdTai|midPointTai",
-        "prvDiaSources.midpointMjdTai|midPointTai",
+        _HISTORY,
+        _LIMITS,
         "diaObject.firstDiaSourceMjdTai",
     ),
     wanted=fields(
         "",
         diaSource=f"{_IDENTITY} {_QUALITY}",
         prvDiaSources=_TIMES,
+        prvDiaNondetectionLimits=_TIMES,
         diaObject="diaObjectId firstDiaSourceMjdTai",
         ssObject="ssObjectId",
         ssSource="ssObjectId",
@@ -160,7 +166,8 @@ SURVEY = Survey(
         *picks("diaObject", Column.NUMBER, "firstDiaSourceMjdTai"),
         *picks("ssObject", Column.INTEGER, "ssObjectId"),
         *picks("ssSource", Column.INTEGER, "ssObjectId"),
-        Pick(_HISTORY, Column.EARLIEST),
+        Pick(_HISTORY, Column.HISTORY),
+        Pick(_LIMITS, Column.HISTORY),
     ),
     columns=columns,
     days=MJD_TAI,

@@ -61,6 +61,7 @@ class Row(NamedTuple):
     gaia_arcsec: Any = math.nan
     ps1_arcsec: Any = math.nan
     solar_system_arcsec: Any = math.nan
+    last_non_detection: Any = math.nan
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +86,8 @@ class Survey:
         The same fields as values that may be taken from the bytes, with the types that they must have for that.
     columns
         Makes of them a row of columns (names of objects and bands as lists), NaN or an empty name
-        where there is none; and where the alert's identifier is stated.
+        where there is none; and where the alert's identifier is stated. A last non-detection that is not
+        before the detection has its row judged by ``row``.
     days
         How it counts days.
     quality_columns
@@ -117,6 +119,12 @@ def not_negative(value: Any) -> float:
 def earliest(*days: Any) -> float:
     """The least of those that are positive numbers; NaN if there is none."""
     return min((day for day in map(number, days) if day > 0), default=math.nan)
+
+
+def latest_before(time: Any, *days: Any) -> float:
+    """The greatest of those that are positive numbers and less than the time; NaN if there is none."""
+    most = number(time)
+    return max((day for day in map(number, days) if 0 < day < most), default=math.nan)
 
 
 def ab_mag(flux: float, zero_point: float = NANOJANSKY_AB_ZERO_POINT) -> float:

@@ -51,7 +51,17 @@ class Picked:
 
     def numbers(self, path: str) -> Array:
         """Floats; NaN where there is none and for what a 32-bit float cannot hold."""
-        cell = self._cells[path]
+        return self._floats(self._cells[path])
+
+    def earliest(self, path: str) -> Array:
+        """Of a history the earliest time; NaN where there is none."""
+        return self._floats(self._cells[path])
+
+    def latest(self, path: str) -> Array:
+        """Of a history the latest time; NaN where there is none."""
+        return self._floats(self._cells[path] + 1)
+
+    def _floats(self, cell: int) -> Array:
         bits, kinds = np.ascontiguousarray(self._bits[:, cell]), self._kinds[:, cell]
         values = np.where(kinds == Kind.DOUBLE, bits.view(np.float64), np.nan)
         floats = kinds == Kind.FLOAT

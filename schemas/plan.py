@@ -21,8 +21,8 @@ class Column(StrEnum):
     INTEGER = "integer"
     FLAG = "flag"
     TEXT = "text"
-    EARLIEST = "earliest"
-    """The least positive of the doubles with this name in an array of records."""
+    HISTORY = "history"
+    """The least and the greatest of the positive doubles with this name in an array of records."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,8 @@ class Pick:
     column
         What to read it as.
     given
-        For `Column.EARLIEST`: only records of the array in which this field is there and not null count.
+        For `Column.HISTORY`: the least is of the records of the array in which this field is there and not null,
+        the greatest of those in which it is null.
     """
 
     path: str
@@ -72,9 +73,9 @@ _TAKES: dict[Column, dict[str, Op]] = {
     Column.INTEGER: {"int": Op.TAKE_NUMBER, "long": Op.TAKE_NUMBER},
     Column.FLAG: {"boolean": Op.TAKE_BOOL},
     Column.TEXT: {"string": Op.TAKE_TEXT},
-    Column.EARLIEST: {"double": Op.TAKE_DOUBLE},
+    Column.HISTORY: {"double": Op.TAKE_DOUBLE},
 }
-_CELLS_OF_HISTORY = 3
+_CELLS_OF_HISTORY = 4
 _MAYBE = {Op.FIXED: Op.MAYBE_FIXED, Op.NUMBER: Op.MAYBE_NUMBER, Op.LENGTH: Op.MAYBE_LENGTH}
 _REPEATED = (Op.MAYBE_FIXED, Op.MAYBE_NUMBER)
 
@@ -119,7 +120,8 @@ class _Leaf:
 
 @dataclass(frozen=True, slots=True)
 class _History:
-    """What is wanted of an array: the slot of the earliest time, and its two cells for the item at hand."""
+    """What is wanted of an array: the slot of the earliest time, behind it that of the latest and two cells for the
+    item at hand."""
 
     slot: int
     time: str
@@ -130,8 +132,8 @@ _Want = _Leaf | _History | _Wants
 
 
 def width(picks: Sequence[Pick]) -> int:
-    """Cells of a row: picks, and behind each that looks through an array two for its item at hand."""
-    return sum(_CELLS_OF_HISTORY if pick.column is Column.EARLIEST else 1 for pick in picks)
+    """Cells of a row: picks, and behind each that looks through an array its latest and two for the item at hand."""
+    return sum(_CELLS_OF_HISTORY if pick.column is Column.HISTORY else 1 for pick in picks)
 
 
 def cells(picks: Sequence[Pick]) -> dict[str, int]:
@@ -176,7 +178,7 @@ def _wants(picks: Sequence[Pick]) -> _Wants:
     for pick, slot in zip(picks, cells(picks).values(), strict=True):
         *records, name = pick.path.split(".")
         leaf: _Want = _Leaf(slot, pick.column)
-        if pick.column is Column.EARLIEST:
+        if pick.column is Column.HISTORY:
             leaf = _History(slot, name, pick.given)
             *records, name = records
         below = top
@@ -221,11 +223,11 @@ def _take(kind: Json, want: _Want, wanted: Wanted) -> _Steps:
     if isinstance(want, _History):
         if kind["type"] != "array":
             raise _NoPlanError
-        item: _Wants = {want.time: _Leaf(want.slot + 1, Column.EARLIEST)}
+        item: _Wants = {want.time: _Leaf(want.slot + 2, Column.HISTORY)}
         if want.given:
-            item[want.given] = _Leaf(want.slot + 2, Column.INTEGER)
+            item[want.given] = _Leaf(want.slot + 3, Column.INTEGER)
         run = _take(kind["items"], item, wanted)
-        return (_Step(Op.EARLIEST, (want.slot, want.slot + 2 if want.given else -1), (run,)),)
+        return (_Step(Op.HISTORY, (want.slot, want.slot + 3 if want.given else -1), (run,)),)
     if kind["type"] != "record":
         raise _NoPlanError
     return _record(kind, want, wanted)

@@ -4,7 +4,7 @@
 cimport cython
 
 cdef long long _END, _FIXED, _MAYBE_FIXED, _MAYBE_NUMBER, _NUMBER, _LENGTH, _MAYBE_LENGTH, _UNION
-cdef long long _ITEMS, _EARLIEST, _MATCH, _TAKE_NULL, _TAKE_BOOL, _TAKE_NUMBER, _TAKE_FLOAT, _TAKE_DOUBLE
+cdef long long _ITEMS, _HISTORY, _MATCH, _TAKE_NULL, _TAKE_BOOL, _TAKE_NUMBER, _TAKE_FLOAT, _TAKE_DOUBLE
 cdef signed char _ABSENT, _NULL, _BOOL, _INT, _FLOAT, _DOUBLE, _TEXT
 cdef long long _MOST_BITS, _REFUSED, _WORDS, _LEAST_ROWS
 
@@ -35,7 +35,7 @@ cdef class Walk:
     cdef long long _run(self, long long pc, long long at) except? -2
 
     @cython.locals(
-        _turn="long long", least="long long", time="long long", named="long long", count="long long", behind="long long", bits="long long"
+        _turn="long long", least="long long", most="long long", time="long long", named="long long", count="long long", behind="long long", bits="long long"
     )
     cdef long long _items(self, long long run, long long at, long long slot, long long given) except? -2
 

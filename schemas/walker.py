@@ -35,9 +35,10 @@ class Op(IntEnum):
     """[n, next] One of the n runs whose addresses follow, then go on at next."""
     ITEMS = 8
     """[run] An array; of a map, keys are part of the run."""
-    EARLIEST = 9
-    """[run, slot, given] An array; keep the least positive double that its run puts into the slot behind this one, of
-    the items that have something (not null) in slot ``given``, unless that is negative."""
+    HISTORY = 9
+    """[run, slot, given] An array; its run puts a double of each item two slots behind this one. Of the positive ones
+    keep the least in the slot, and the greatest in the one behind it; unless slot ``given`` is negative, the least is
+    of the items that have something there (not null), the greatest of those that have a null."""
     TAKE_NULL = 10
     TAKE_BOOL = 11
     TAKE_NUMBER = 12
@@ -74,7 +75,7 @@ COMPILED = not __file__.endswith(".py")
 _WORDS = WORDS
 _END, _FIXED, _MAYBE_FIXED, _MAYBE_NUMBER = int(Op.END), int(Op.FIXED), int(Op.MAYBE_FIXED), int(Op.MAYBE_NUMBER)
 _NUMBER, _LENGTH, _MAYBE_LENGTH, _UNION = int(Op.NUMBER), int(Op.LENGTH), int(Op.MAYBE_LENGTH), int(Op.UNION)
-_ITEMS, _EARLIEST, _MATCH = int(Op.ITEMS), int(Op.EARLIEST), int(Op.MATCH)
+_ITEMS, _HISTORY, _MATCH = int(Op.ITEMS), int(Op.HISTORY), int(Op.MATCH)
 _TAKE_NULL, _TAKE_BOOL, _TAKE_NUMBER = int(Op.TAKE_NULL), int(Op.TAKE_BOOL), int(Op.TAKE_NUMBER)
 _TAKE_FLOAT, _TAKE_DOUBLE = int(Op.TAKE_FLOAT), int(Op.TAKE_DOUBLE)
 _ABSENT, _NULL, _BOOL, _INT = int(Kind.ABSENT), int(Kind.NULL), int(Kind.BOOL), int(Kind.INT)
@@ -257,7 +258,7 @@ class Walk:
                 at = self._items(code[pc + 1], at, -1, -1)
                 if at < 0:
                     return _REFUSED
-            elif op == _EARLIEST:
+            elif op == _HISTORY:
                 at = self._items(code[pc + 1], at, code[pc + 2], code[pc + 3])
                 if at < 0:
                     return _REFUSED
@@ -268,11 +269,11 @@ class Walk:
             pc += _WORDS
 
     def _items(self, run: int, at: int, slot: int, given: int) -> int:  # noqa: C901, PLR0911, PLR0912 - flat for speed
-        """Follow the blocks of an array or map; with a slot, keep the earliest in it."""
-        least = 0
-        time, named = self._base + slot + 1, self._base + given
+        """Follow the blocks of an array or map; with a slot, keep the least and the greatest there."""
+        least = most = 0
+        time, named = self._base + slot + 2, self._base + given
         if slot >= 0:
-            self._kinds[self._base + slot] = _NULL
+            self._kinds[self._base + slot] = self._kinds[self._base + slot + 1] = _NULL
         while True:
             at = self._number(at)
             if at < 0:
@@ -299,15 +300,21 @@ class Walk:
                 at = self._run(run, at)
                 if at < 0:
                     return _REFUSED
-                if slot >= 0 and self._kinds[time] == _DOUBLE and (given < 0 or self._kinds[named] > _NULL):
+                if slot >= 0 and self._kinds[time] == _DOUBLE:
                     bits = self._bits[time]
-                    if 0 < bits < _MOST_BITS and (least == 0 or bits < least):
-                        least = bits
+                    if 0 < bits < _MOST_BITS:
+                        if (given < 0 or self._kinds[named] > _NULL) and (least == 0 or bits < least):
+                            least = bits
+                        if (given < 0 or self._kinds[named] == _NULL) and bits > most:
+                            most = bits
             if behind not in (-1, at):
                 return _REFUSED
         if slot >= 0 and least > 0:
             self._kinds[self._base + slot] = _DOUBLE
             self._bits[self._base + slot] = least
+        if slot >= 0 and most > 0:
+            self._kinds[self._base + slot + 1] = _DOUBLE
+            self._bits[self._base + slot + 1] = most
         return at
 
     def _take(self, op: int, slot: int, at: int) -> int:  # noqa: C901, PLR0911, PLR0912 - flat for speed

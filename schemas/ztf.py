@@ -7,7 +7,19 @@ Versions differ in what they lack: ``jdstarthist`` and the PS1 distances came wi
 import numpy as np
 
 from schemas import picked
-from schemas.packet import JD_UTC, Record, Row, Survey, earliest, fields, not_negative, picks, record_at, records_at
+from schemas.packet import (
+    JD_UTC,
+    Record,
+    Row,
+    Survey,
+    earliest,
+    fields,
+    latest_before,
+    not_negative,
+    picks,
+    record_at,
+    records_at,
+)
 from schemas.picked import Bools, Picked
 from schemas.plan import Column, Pick
 
@@ -20,9 +32,9 @@ def row(record: Record) -> Row:
     candidate = record_at(record, "candidate")
     candid = record.get("candid")
     time = candidate["jd"]
-    detections = [
-        before.get("jd") for before in records_at(record, "prv_candidates") if before.get("candid") is not None
-    ]
+    history = records_at(record, "prv_candidates")
+    detections = [before.get("jd") for before in history if before.get("candid") is not None]
+    upper_limits = [before.get("jd") for before in history if "candid" in before and before["candid"] is None]
     psf, aperture = not_negative(candidate.get("magpsf")), not_negative(candidate.get("magap"))
     return Row(
         alert_id=candidate.get("candid") if candid is None else candid,
@@ -40,6 +52,7 @@ def row(record: Record) -> Row:
         gaia_arcsec=not_negative(candidate.get("neargaia")),
         ps1_arcsec=not_negative(candidate.get("distpsnr1")),
         solar_system_arcsec=not_negative(candidate.get("ssdistnr")),
+        last_non_detection=latest_before(time, *upper_limits),
     )
 
 
@@ -53,7 +66,7 @@ def columns(found: Picked) -> tuple[Row, Bools]:
         object_id=found.texts("objectId"),
         time=time,
         first_detection=picked.earliest(
-            time, found.numbers("candidate.jdstarthist"), found.numbers("prv_candidates.jd")
+            time, found.numbers("candidate.jdstarthist"), found.earliest("prv_candidates.jd")
         ),
         ra_deg=found.numbers("candidate.ra"),
         dec_deg=found.numbers("candidate.dec"),
@@ -66,6 +79,7 @@ def columns(found: Picked) -> tuple[Row, Bools]:
         gaia_arcsec=found.not_negative("candidate.neargaia"),
         ps1_arcsec=found.not_negative("candidate.distpsnr1"),
         solar_system_arcsec=found.not_negative("candidate.ssdistnr"),
+        last_non_detection=found.latest("prv_candidates.jd"),
     )
     return row, own | found.stated("candidate.candid")
 
@@ -85,7 +99,7 @@ SURVEY = Survey(
         Pick("candid", Column.INTEGER),
         *picks("candidate", Column.INTEGER, "candid fid"),
         *picks("candidate", Column.NUMBER, _NUMBERS),
-        Pick("prv_candidates.jd", Column.EARLIEST, given="candid"),
+        Pick("prv_candidates.jd", Column.HISTORY, given="candid"),
     ),
     columns=columns,
     days=JD_UTC,

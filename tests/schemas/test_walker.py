@@ -64,8 +64,8 @@ PICKS = (
     Pick("inner.never|b", Column.FLAG),
     Pick("inner.t|other", Column.TEXT),
     Pick("inner.x", Column.NUMBER),
-    Pick("past.t", Column.EARLIEST, given="g"),
-    Pick("plain.t", Column.EARLIEST),
+    Pick("past.t", Column.HISTORY, given="g"),
+    Pick("plain.t", Column.HISTORY),
 )
 WANTED = {
     "i": None,
@@ -104,8 +104,10 @@ def _walk(form, writer, data, count, *, patterns, picks=PICKS, wanted=WANTED):
             "inner.x": picked.numbers("inner.x").tolist(),
             "b": picked.integers("inner.never|b").tolist(),
             "t": picked.texts("inner.t|other"),
-            "past": picked.numbers("past.t").tolist(),
-            "plain": picked.numbers("plain.t").tolist(),
+            "past": picked.earliest("past.t").tolist(),
+            "missed": picked.latest("past.t").tolist(),
+            "plain": picked.earliest("plain.t").tolist(),
+            "last": picked.latest("plain.t").tolist(),
         }
         return rows, end, [at - 6 for at in walk.starts[: walk.rows]]
 
@@ -113,9 +115,10 @@ def _walk(form, writer, data, count, *, patterns, picks=PICKS, wanted=WANTED):
 def _oracle_row(found):
     number = lambda value: value if isinstance(value, int | float) and abs(value) < 3.4e38 else math.nan  # noqa: E731
     inner = found.get("inner") or {}
-    past = [item.get("t") for item in found.get("past") or [] if item.get("g") is not None]
-    times = [[number(time) for time in of] for of in (past, [item.get("t") for item in found.get("plain") or []])]
-    least = [min((time for time in of if time > 0), default=math.nan) for of in times]
+    items, plain = found.get("past") or [], [item.get("t") for item in found.get("plain") or []]
+    past = [item.get("t") for item in items if item.get("g") is not None]
+    missed = [item.get("t") for item in items if item.get("g", ...) is None]
+    positive = [[time for time in map(number, of) if time > 0] for of in (past, missed, plain)]
     return {
         "i": (found.get("i") is not None, found.get("i") or 0),
         "x": float(number(found.get("x"))),
@@ -123,8 +126,10 @@ def _oracle_row(found):
         "inner.x": float(number(inner.get("x"))),
         "b": int(inner.get("b") or 0),
         "t": inner.get("t") or "",
-        "past": least[0],
-        "plain": least[1],
+        "past": min(positive[0], default=math.nan),
+        "missed": max(positive[1], default=math.nan),
+        "plain": min(positive[2], default=math.nan),
+        "last": max(positive[2], default=math.nan),
     }
 
 
