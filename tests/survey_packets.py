@@ -78,6 +78,7 @@ LSST = record(
     ssSource=maybe("lsst.v10_0.ssSource"),
     cutoutDifference=maybe("bytes"),
 )
+LSST_LIMIT = record("lsst.v10_0.diaNondetectionLimit", ccdVisitId="long", midpointMjdTai="double", diaNoise="float")
 LSST_WHOLE = record(
     "lsst.v10_0.alert",
     diaSourceId="long",
@@ -88,6 +89,14 @@ LSST_WHOLE = record(
     ssSource=maybe(LSST_SS),
     cutoutDifference=maybe("bytes"),
 )
+
+LSST_WITH_LIMITS = LSST_WHOLE | {
+    "fields": [
+        *LSST_WHOLE["fields"],
+        {"name": "prvDiaNondetectionLimits", "type": maybe({"type": "array", "items": LSST_LIMIT})},
+    ]
+}
+"""As versions up to 7.4: with the visits that did not see the object."""
 
 
 def ztf_alert(*, previous=(), object_id="ZTF20aaaaaaa", candid=1_000_000_000_000_000_001, **candidate):
@@ -141,7 +150,7 @@ def lsst_source(**values):
     } | values
 
 
-def lsst_alert(*, previous=(), static="same", moving=None, **source):
+def lsst_alert(*, previous=(), limits=None, static="same", moving=None, **source):
     values = lsst_source(**source)
     if static == "same":
         static = {"diaObjectId": values["diaObjectId"] or 0, "firstDiaSourceMjdTai": None, "nDiaSources": 1}
@@ -153,6 +162,8 @@ def lsst_alert(*, previous=(), static="same", moving=None, **source):
         "diaObject": static,
         "ssSource": moving,
         "cutoutDifference": bytes(300),
+        "prvDiaNondetectionLimits": limits
+        and [{"ccdVisitId": 1, "midpointMjdTai": limit, "diaNoise": 0.5} for limit in limits],
     }
 
 

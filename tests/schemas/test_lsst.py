@@ -8,11 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.catalogue import SchemaCatalogue
+from schemas.errors import BadPacket, Reason
 from schemas.lsst import BAD_FLAGS
 from schemas.records import NEVER_US, Message
 from schemas.survey import quality_columns, read_alerts
 from schemas.times import us_from_astropy
-from tests.survey_packets import LSST_SOURCE, LSST_WHOLE, container, framed, lsst_alert, maybe, record
+from tests.survey_packets import LSST_SOURCE, LSST_WHOLE, LSST_WITH_LIMITS, container, framed, lsst_alert, maybe, record
 
 CATALOGUE = SchemaCatalogue()
 CATALOGUE.add(1000, json.dumps(LSST_WHOLE).encode())
@@ -135,6 +136,24 @@ def test_the_first_detection_that_the_packet_knows_of(first, previous, expected)
     static = {"diaObjectId": 4, "firstDiaSourceMjdTai": first, "nDiaSources": 1}
     found = _read(lsst_alert(static=static, previous=[{"midpointMjdTai": mjd} for mjd in previous]))
     assert found.first_detection_us[0] == _us(expected)
+
+
+@pytest.mark.parametrize(
+    ("limits", "last"),
+    [(None, None), ([], None), ([61040.0, 61041.0, 61030.5], 61041.0), ([61040.0, 61041.25, 61042.0], 61040.0)],
+)
+def test_the_last_visit_before_it_that_saw_nothing(limits, last):
+    found = _read(lsst_alert(limits=limits), LSST_WITH_LIMITS)
+    assert found.last_non_detection_us[0] == (NEVER_US if last is None else _us(last))
+
+
+def test_times_of_visits_of_32_bits_are_refused():
+    limit = {"type": "array", "items": record("limit", midpointMjdTai="float")}
+    field = {"name": "prvDiaNondetectionLimits", "type": limit}
+    body = container(LSST_WHOLE | {"fields": [*LSST_WHOLE["fields"], field]}, [lsst_alert(limits=[61040.0])])
+    with pytest.raises(BadPacket, match="prvDiaNondetectionLimits") as caught:
+        read_alerts(Message(body, "lsst[0]@1"), CATALOGUE)
+    assert caught.value.reason is Reason.BAD_TIME
 
 
 def test_the_names_of_the_first_versions():

@@ -28,6 +28,7 @@ from schemas.writer_schema import cut_short, judged, projected
 from tests.schemas.made_schemas import cases
 from tests.survey_packets import (
     LSST_WHOLE,
+    LSST_WITH_LIMITS,
     ZTF,
     container,
     encoded,
@@ -227,10 +228,11 @@ ZTF_ALERTS = st.builds(
 FLUXES = st.none() | st.floats(width=32) | st.floats(1, 1e6, width=32)
 IDS = st.sampled_from([None, 0, 0, 5, 1 << 60])
 LSST_ALERTS = st.builds(
-    lambda previous, static, moving, flags, **values: lsst_alert(
-        previous=previous, static=static, moving=moving, **values, **flags
+    lambda previous, limits, static, moving, flags, **values: lsst_alert(
+        previous=previous, limits=limits, static=static, moving=moving, **values, **flags
     ),
     st.lists(st.fixed_dictionaries({"midpointMjdTai": st.floats() | st.floats(60000, 61041.5)}), max_size=4),
+    st.none() | st.lists(st.floats() | st.sampled_from([61041.0, 61041.25, 61041.5, 60000.0, 5.0]), max_size=4),
     st.none()
     | st.just("same")
     | st.fixed_dictionaries(
@@ -305,6 +307,7 @@ def test_batches_are_the_same_as_without_the_walker(form, ztf, lsst, elasticc):
     bodies = [container(ZTF_WIDE, alerts, sync_interval=1) for alerts in ztf]
     bodies += [container(ZTF_WIDE, alerts) for alerts in ztf]
     bodies += [framed(1000, LSST_WHOLE, alert) for alert in lsst]
+    bodies += [container(LSST_WITH_LIMITS, lsst)]
     bodies += [container(ELASTICC, elasticc, codec="deflate")]
     bodies += [framed(5, LSST_WHOLE, lsst_alert()), b"nothing", container(ZTF, [])]
     walked, decoded = _both([Message(body, f"m{number}") for number, body in enumerate(bodies)], form=form)

@@ -90,6 +90,31 @@ def test_the_first_detection_that_the_packet_knows_of(start, previous, first):
     assert found.first_detection_us[0] == round((first - 2440587.5) * 86_400e6)
 
 
+JD = 2458849.75
+
+
+@pytest.mark.parametrize(
+    ("previous", "last"),
+    [
+        ([], None),
+        ([{"jd": JD - 1}], None),
+        ([{"jd": JD - 3, "candid": None}, {"jd": JD - 2, "candid": None}, {"jd": JD - 1}], JD - 2),
+        ([{"jd": JD - 2, "candid": None}, {"jd": JD, "candid": None}, {"jd": JD + 1, "candid": None}], JD - 2),
+        ([{"jd": 5.0, "candid": None}, {"jd": math.nan, "candid": None}], None),
+    ],
+)
+def test_the_last_visit_before_it_that_saw_nothing(previous, last):
+    found = _read(ztf_alert(previous=previous, jd=JD))
+    assert found.last_non_detection_us[0] == (NEVER_US if last is None else round((last - 2440587.5) * 86_400e6))
+
+
+def test_a_history_without_identifiers_tells_of_no_upper_limits():
+    fields = [field for field in ZTF_PREVIOUS["fields"] if field["name"] != "candid"]
+    history = maybe({"type": "array", "items": ZTF_PREVIOUS | {"fields": fields}})
+    schema = ZTF | {"fields": [f | {"type": history} if f["name"] == "prv_candidates" else f for f in ZTF["fields"]]}
+    assert _read(ztf_alert(previous=[{"jd": JD - 2}]), schema=schema).last_non_detection_us[0] == NEVER_US
+
+
 def test_what_an_old_version_lacks_is_nan():
     old = record(
         "topLevelRecord",
