@@ -69,9 +69,10 @@ class Pipeline:
                 for alerts in reading.alerts:
                     for first in range(0, len(alerts), self._step_alerts):
                         step = alerts.take(slice(first, first + self._step_alerts))
-                        await self._publish(self.engine.add_alerts(step, self._clock()))
+                        await self._publish(self.engine.add_alerts(step, self._clock()).changes)
                 for notice, skymap in await asyncio.to_thread(_with_densities, reading, rejected):
-                    await self._publish(self.engine.put_notice(notice, skymap, self._clock()))
+                    for changes in self.engine.put_notice(notice, skymap, self._clock()):
+                        await self._publish(changes)
         bad = {rejection.origin for rejection in rejected}
         return Receipt(sum(message.origin not in bad for message in messages), tuple(rejected))
 

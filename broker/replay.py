@@ -128,10 +128,11 @@ class Player:
         for _, _, event in heapq.merge(notices, *batches, key=lambda timed: timed[:2]):
             if isinstance(event, Notice):
                 log.debug("notice", type=event.notice_type, trigger=event.trigger_id, origin=event.message.origin)
-                self._publish(self.engine.put_notice(event, self._skymap(event), issue_time_us(event)))
+                for changes in self.engine.put_notice(event, self._skymap(event), issue_time_us(event)):
+                    self._publish(changes)
                 yield 1
             else:
-                self._publish(self.engine.add_alerts(event, int(event.time_us[-1])))
+                self._publish(self.engine.add_alerts(event, int(event.time_us[-1])).changes)
                 yield len(event)
 
     def _batches(self, alerts: Alerts, notices_us: Ints) -> Iterator[Timed]:

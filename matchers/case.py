@@ -15,9 +15,12 @@ class Case:
     ----------
     heard_us
         The data's clock when something was last heard.
+    trigger
+        Its state as it was last folded; None while no notice says when it was.
     """
 
     heard_us: int
+    trigger: Trigger | None = None
     _notices: dict[str, Notice] = field(default_factory=dict)
     _reported: dict[str, tuple[Notice, SkyMap]] = field(default_factory=dict)
     _late: dict[str, SkyMap] = field(default_factory=dict)
@@ -51,11 +54,12 @@ class Case:
         return is_retracted(self._notices.values())
 
     def fold(self) -> Trigger | None:
-        """The trigger's state; see `matchers.triggers.fold`."""
+        """The trigger's state anew; see `matchers.triggers.fold`."""
         reported = {ivorn: skymap for ivorn, (_, skymap) in self._reported.items()}
         trigger = fold(self._notices.values(), reported | self._late)
         if trigger is not None and trigger.localised_by is not None:
             self._drop_older_maps(trigger.localised_by.ivorn)
+        self.trigger = trigger
         return trigger
 
     def _drop_older_maps(self, localising: str) -> None:

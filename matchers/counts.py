@@ -12,6 +12,8 @@ class Counts:
     ----------
     received, indexed, duplicates
         Alerts by survey: offered, stored, and stored before.
+    late
+        Alerts by survey that came when they would have expired already.
     cut
         Alerts by survey and by the quality cut that they failed.
     notices, ignored_notices, duplicate_notices, tests_left_out
@@ -29,6 +31,7 @@ class Counts:
     received: Counter[str] = field(default_factory=Counter)
     indexed: Counter[str] = field(default_factory=Counter)
     duplicates: Counter[str] = field(default_factory=Counter)
+    late: Counter[str] = field(default_factory=Counter)
     cut: defaultdict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     notices: int = 0
     ignored_notices: int = 0

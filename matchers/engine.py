@@ -4,15 +4,19 @@ Whatever the order and the batches in which the same alerts and notices come, th
 the same, as each is judged from all that is stored of its object and its trigger. (What expired is stored no more.)
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
+from itertools import groupby, islice
+from operator import itemgetter
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
 from matchers.case import Case
 from matchers.counts import Counts
 from matchers.cuts import Cuts
-from matchers.index import AlertIndex, ObjectKey
+from matchers.index import AlertIndex, ObjectKey, Snapshot
 from matchers.judge import Matcher, coincidence_id, judge
 from matchers.ledger import Cause, Ledger
 from matchers.triggers import TriggerBook
@@ -24,7 +28,14 @@ from schemas.times import US_PER_DAY, US_PER_S
 
 EXPIRY_STEP_US = 3600 * US_PER_S
 """Things expire at full hours of the data's clock, so that it does not matter how often `Engine.expire` is called."""
+T = TypeVar("T")
 _LONG_AGO = -(1 << 63)
+_FOUND_AT_ONCE = 1 << 14
+"""So many stored alerts are gathered in one step..."""
+_JUDGED_AT_ONCE = 128
+"""...so many objects judged..."""
+_WITHDRAWN_AT_ONCE = 512
+"""...and so many coincidences withdrawn."""
 
 
 class _Search(NamedTuple):
@@ -33,6 +44,26 @@ class _Search(NamedTuple):
     matcher: Matcher
     trigger: Trigger
     window: Window
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Taken:
+    """What became of a batch of alerts.
+
+    Attributes
+    ----------
+    changes
+        The revisions to publish, sorted by trigger, matcher and object.
+    stored
+        The alerts that are stored now and were not before.
+    noted
+        Alerts that are not stored, as they were cut or came after they would have expired; only what they tell of
+        their objects counts.
+    """
+
+    changes: list[Coincidence]
+    stored: Alerts
+    noted: Alerts
 
 
 class Engine:
@@ -85,13 +116,13 @@ class Engine:
         """All triggers that are remembered, sorted by id: searched or not, retracted or not."""
         return iter(self.book)
 
-    def add_alerts(self, alerts: Alerts, now_us: int) -> list[Coincidence]:
-        """Cut, store and match alerts of one survey.
+    @property
+    def horizon_us(self) -> int:
+        """Nothing before it is stored any more; it moves with `expire`. Far in the past as long as nothing expired."""
+        return self._horizon_us
 
-        Returns
-        -------
-        list of Coincidence
-            The revisions to publish, sorted by trigger, matcher and object.
+    def add_alerts(self, alerts: Alerts, now_us: int) -> Taken:
+        """Cut, store and match alerts of one survey.
 
         Raises
         ------
@@ -100,56 +131,106 @@ class Engine:
         """
         survey, counts = alerts.survey, self.counts
         keep, cut = self._cuts[survey].apply(alerts, self._carried[survey])
-        kept = alerts.take(keep)
-        moved = set(self.index.note(alerts.take(~keep)))
+        late = alerts.time_us < self._horizon_us
+        kept, noted = alerts.take(keep & ~late), alerts.take(~keep & ~late)
+        moved = set(self.index.note(noted))
         added = self.index.add(kept)
         moved.update(added.moved)
+        if late.any():
+            too_late = self.index.known(alerts.take(late))
+            moved.update(self.index.note(too_late))
+            noted = Alerts.concatenate([noted, too_late])
         counts.received[survey] += len(alerts)
         counts.cut[survey].update(cut)
+        counts.late[survey] += int(np.count_nonzero(keep & late))
         counts.indexed[survey] += len(added.new)
         counts.duplicates[survey] += len(kept) - len(added.new)
 
-        touched = self._matching(added.new)
-        stored_of_moved = [stored for key in moved if (stored := self.index.of_object(*key)) is not None]
-        if stored_of_moved:
-            touched |= self._matching(Alerts.concatenate(stored_of_moved))
+        touched: defaultdict[tuple[str, str], set[ObjectKey]] = defaultdict(set)
+        self._touch(touched, added.new)
+        names = sorted(name for _, name in moved)
+        if names and (stored := self.index.of_objects(survey, names)) is not None:
+            self._touch(touched, stored)
         for key in moved:
-            touched.update((said.trigger.id, said.matcher, key) for said in self.ledger.of_object(*key))
+            for said in self.ledger.of_object(*key):
+                touched[said.trigger.id, said.matcher].add(key)
         changes = []
-        for trigger_id, name, key in sorted(touched):
-            trigger, window = self.book.get(trigger_id), self.book.windows(trigger_id).get(name)
-            if trigger is not None and window is not None:
-                search = _Search(self._matchers[name], trigger, window)
-                changes += self._settle(search, key, self.index.of_object(*key), Cause.ALERT, now_us)
-        return changes
+        for trigger_id, name in sorted(touched):
+            search = self._search(trigger_id, name)
+            if search is not None:
+                changes += self._settle(search, touched[trigger_id, name], Cause.ALERT, now_us)
+        return Taken(changes, added.new, noted)
 
-    def put_notice(self, notice: Notice, skymap: SkyMap | None, now_us: int) -> list[Coincidence]:
+    def put_notice(self, notice: Notice, skymap: SkyMap | None, now_us: int) -> Iterator[list[Coincidence]]:
         """Take in a notice, with the density of the position that it gives (None if it gives none); match its trigger.
 
-        A notice about no trigger, and one of role utility, is counted and ignored. Returns as `add_alerts`.
+        A notice about no trigger, and one of role utility, is counted and ignored.
+
+        Returns
+        -------
+        iterator of list of Coincidence
+            The revisions to publish, sorted by matcher and object, in steps of some 10 ms of work, many of which have
+            none. The trigger's new state counts at once, but what is stored or was published is judged by it only
+            as the steps are taken. Between them alerts may be added and other notices put; a newer state of the same
+            trigger makes the steps that are left needless, and they end.
         """
         self.counts.notices += 1
         if notice.trigger_id is None or notice.role is Role.UTILITY:
             self.counts.ignored_notices += 1
-            return []
-        case = self._cases.setdefault(notice.trigger_id, Case(now_us))
-        if notice.ivorn in case:
+            return iter(())
+        if notice.ivorn in self._cases.get(notice.trigger_id, ()):
             self.counts.duplicate_notices += 1
         elif not self._include_tests and notice.role in {Role.TEST, Role.MOCK}:
             self.counts.tests_left_out += 1
-        return self._refresh(notice.trigger_id, Cause.NOTICE, now_us) if case.hear(notice, skymap) else []
+        if not self._hear(notice.trigger_id, notice, skymap, now_us):
+            return iter(())
+        return self._refresh(notice.trigger_id, Cause.NOTICE, now_us)
 
-    def put_skymap(self, trigger_id: str, notice_ivorn: str, skymap: SkyMap, now_us: int) -> list[Coincidence]:
+    def put_skymap(
+        self, trigger_id: str, notice_ivorn: str, skymap: SkyMap, now_us: int
+    ) -> Iterator[list[Coincidence]]:
         """Take in the map that a notice linked to, in place of the position that the notice gave itself.
 
-        It may come before its notice, but then counts only with it. Returns as `add_alerts`.
+        It may come before its notice, but then counts only with it. Returns as `put_notice`.
         """
         self.counts.late_skymaps += 1
-        self._cases.setdefault(trigger_id, Case(now_us)).hear_skymap(notice_ivorn, skymap)
+        self._hear_skymap(trigger_id, notice_ivorn, skymap, now_us)
         return self._refresh(trigger_id, Cause.SKYMAP, now_us)
 
-    def expire(self, now_us: int) -> list[Trigger]:
-        """Drop what is older than the retention, and return the triggers that were dropped.
+    def restore_notice(self, notice: Notice, skymap: SkyMap | None, heard_us: int) -> None:
+        """Know of a notice that was put before a restart, at ``heard_us``; in the order in which they were put."""
+        if notice.trigger_id is not None and notice.role is not Role.UTILITY:
+            self._hear(notice.trigger_id, notice, skymap, heard_us)
+
+    def restore_skymap(self, trigger_id: str, notice_ivorn: str, skymap: SkyMap, heard_us: int) -> None:
+        """Know of a map that was put before a restart; in its order among the notices."""
+        self._hear_skymap(trigger_id, notice_ivorn, skymap, heard_us)
+
+    def restore_coincidences(self, published: Iterable[Coincidence]) -> None:
+        """Know of coincidences as they were last published, withdrawn ones included."""
+        for said in published:
+            self.ledger.restore(said)
+
+    def restore_horizon(self, horizon_us: int) -> None:
+        """Drop what `expire` dropped before a restart when it moved `horizon_us` there.
+
+        For objects that were seen again after they had been forgotten, its order among the alerts matters that are
+        restored without having been observed.
+        """
+        self._horizon_us = max(self._horizon_us, horizon_us)
+        self.index.expire(self._horizon_us)
+
+    def reopen(self) -> None:
+        """Open the windows of all triggers that were restored, once everything is; nothing is judged."""
+        self.index.expire(self._horizon_us)
+        triggers = [case.trigger for case in self._cases.values() if case.trigger is not None]
+        found = [(trigger, self._windows(trigger)) for trigger in triggers]
+        for _, windows in found:
+            self.counts.windows.update(windows.keys())
+        self.book.put_all(found)
+
+    def expire(self, now_us: int) -> list[str]:
+        """Drop what is older than the retention; returns the ids of the triggers of which nothing is known any more.
 
         Alerts stay as long as a window that has not ended reaches back to them; triggers stay until their windows ended
         before the oldest alert that is kept. What was published of dropped alerts stands: it
@@ -162,49 +243,86 @@ class Engine:
         if horizon_us <= self._horizon_us:
             return []
         self._horizon_us = horizon_us
-        gone = self.book.expire(horizon_us)
-        for trigger in gone:
-            del self._cases[trigger.id]
-        for trigger_id in [key for key, case in self._cases.items() if case.heard_us < horizon_us]:
-            if self.book.get(trigger_id) is None:
-                del self._cases[trigger_id]
+        gone = {trigger.id for trigger in self.book.expire(horizon_us)}
         self.counts.expired_triggers += len(gone)
+        gone.update(
+            trigger_id
+            for trigger_id, case in self._cases.items()
+            if case.heard_us < horizon_us and self.book.get(trigger_id) is None
+        )
+        for trigger_id in gone:
+            del self._cases[trigger_id]
         self.counts.expired_alerts += self.index.expire(horizon_us)
-        return gone
+        return sorted(gone)
 
-    def _matching(self, alerts: Alerts) -> set[tuple[str, str, ObjectKey]]:
-        """Trigger, matcher and object wherever one of these alerts matches."""
-        return {
-            (hit.trigger.id, hit.matcher, (alerts.survey, name))
-            for hit in self.book.holding(alerts)
-            for name in _matching_objects(self._matchers[hit.matcher], hit.trigger, alerts.take(hit.rows))
-        }
+    def _hear(self, trigger_id: str, notice: Notice, skymap: SkyMap | None, now_us: int) -> bool:
+        """Whether this was news."""
+        case = self._cases.setdefault(trigger_id, Case(now_us))
+        news = case.hear(notice, skymap)
+        if news:
+            case.heard_us = max(case.heard_us, now_us)
+            case.fold()
+        return news
 
-    def _refresh(self, trigger_id: str, cause: Cause, now_us: int) -> list[Coincidence]:
-        """Fold a trigger anew, open and close its windows, and judge all that lies or lay in them."""
-        case = self._cases[trigger_id]
+    def _hear_skymap(self, trigger_id: str, ivorn: str, skymap: SkyMap, now_us: int) -> None:
+        case = self._cases.setdefault(trigger_id, Case(now_us))
+        case.hear_skymap(ivorn, skymap)
         case.heard_us = max(case.heard_us, now_us)
-        trigger = case.fold()
+        case.fold()
+
+    def _search(self, trigger_id: str, name: str) -> _Search | None:
+        trigger, window = self.book.get(trigger_id), self.book.windows(trigger_id).get(name)
+        return None if trigger is None or window is None else _Search(self._matchers[name], trigger, window)
+
+    def _touch(self, touched: Mapping[tuple[str, str], set[ObjectKey]], alerts: Alerts) -> None:
+        """Add the objects that have a matching alert among these, by trigger and matcher."""
+        for hit in self.book.holding(alerts):
+            names = _matching_objects(self._matchers[hit.matcher], hit.trigger, alerts.take(hit.rows))
+            touched[hit.trigger.id, hit.matcher].update((alerts.survey, name) for name in names)
+
+    def _refresh(self, trigger_id: str, cause: Cause, now_us: int) -> Iterator[list[Coincidence]]:
+        """Open and close the windows of a trigger's new state; the steps judge all that lies or lay in them."""
+        case = self._cases[trigger_id]
+        trigger = case.trigger
         said = self.ledger.of_trigger(trigger_id)
         if trigger is None:
-            if not case.retracted:
-                return []
-            return self._withdraw(said, Cause.RETRACTED, now_us)
+            return self._withdrawing(said, Cause.RETRACTED, now_us) if case.retracted else iter(())
         windows = self._windows(trigger)
         self.counts.windows.update(windows.keys())
         self.counts.windows.subtract(self.book.windows(trigger_id).keys())
         self.book.put(trigger, windows)
-        changes = []
+        return self._judging(trigger, windows, said, cause, now_us)
+
+    def _judging(
+        self, trigger: Trigger, windows: Mapping[str, Window], said: Sequence[Coincidence], cause: Cause, now_us: int
+    ) -> Iterator[list[Coincidence]]:
+        stored = self.index.snapshot()
         for name, matcher in self._matchers.items():
             known = [coincidence for coincidence in said if coincidence.matcher == name]
             window = windows.get(name)
             if window is None:
-                changes += self._withdraw(known, why_not_searched(trigger, include_tests=self._include_tests), now_us)
-                continue
-            search = _Search(matcher, trigger, window)
-            for key, stored in sorted(self._stored_objects(search, known).items(), key=lambda item: item[0]):
-                changes += self._settle(search, key, stored, cause, now_us)
-        return changes
+                why = why_not_searched(trigger, include_tests=self._include_tests)
+                steps = self._withdrawing(known, why, now_us)
+            else:
+                steps = self._settling(_Search(matcher, trigger, window), stored, known, cause, now_us)
+            while self._is_newest(trigger) and (changes := next(steps, None)) is not None:
+                yield changes
+
+    def _is_newest(self, trigger: Trigger) -> bool:
+        case = self._cases.get(trigger.id)
+        return case is not None and case.trigger is trigger
+
+    def _settling(
+        self, search: _Search, stored: Snapshot, known: Iterable[Coincidence], cause: Cause, now_us: int
+    ) -> Iterator[list[Coincidence]]:
+        """Find the stored objects that match, and judge these and those that are known to have matched."""
+        objects: set[ObjectKey] = {(said.object.survey, said.object.object_id) for said in known}
+        for alerts in stored.by_night(search.window, most_rows=_FOUND_AT_ONCE):
+            names = _matching_objects(search.matcher, search.trigger, alerts)
+            objects.update((alerts.survey, name) for name in names)
+            yield []
+        for some in _batched(sorted(objects), _JUDGED_AT_ONCE):
+            yield self._settle(search, some, cause, now_us)
 
     def _windows(self, trigger: Trigger) -> dict[str, Window]:
         if trigger.test and not self._include_tests:
@@ -212,40 +330,30 @@ class Engine:
         windows = {name: matcher.window(trigger) for name, matcher in self._matchers.items()}
         return {name: window for name, window in windows.items() if window is not None}
 
-    def _stored_objects(self, search: _Search, known: Iterable[Coincidence]) -> dict[ObjectKey, Alerts | None]:
-        """The stored alerts inside a window of every object that matches or is known to have matched."""
-        objects: dict[ObjectKey, Alerts | None] = {(said.object.survey, said.object.object_id): None for said in known}
-        for alerts in self.index.query(search.window):
-            wanted = set(_matching_objects(search.matcher, search.trigger, alerts))
-            wanted.update(name for survey, name in objects if survey == alerts.survey)
-            order = np.argsort(alerts.object_id, kind="stable")
-            names, starts = np.unique(alerts.object_id[order], return_index=True)
-            for name, rows in zip(names.tolist(), np.split(order, starts[1:]), strict=True):
-                if name in wanted:
-                    objects[alerts.survey, name] = alerts.take(rows)
-        return objects
-
-    def _settle(
-        self, search: _Search, key: ObjectKey, stored: Alerts | None, cause: Cause, now_us: int
-    ) -> list[Coincidence]:
-        """Judge one object against one window, and enter the verdict."""
+    def _settle(self, search: _Search, keys: Iterable[ObjectKey], cause: Cause, now_us: int) -> list[Coincidence]:
+        """Judge objects against one window by all that is stored of them, and enter the verdicts."""
         matcher, trigger, window = search
-        identity = coincidence_id(matcher.name, trigger.id, *key)
-        last = self.ledger.get(identity)
-        if last is not None and self._is_frozen(last):
-            return []
-        judged = judge(matcher, window, trigger, stored, self._made_by) if stored is not None else None
-        why = cause if judged else _why_not_matched(window, stored)
-        return self._enter(identity, judged, why, now_us)
-
-    def _withdraw(self, said: Iterable[Coincidence], why: Cause, now_us: int) -> list[Coincidence]:
+        identities = {key: coincidence_id(matcher.name, trigger.id, *key) for key in sorted(keys)}
         changes = []
-        for last in said:
-            # Of a trigger that was forgotten, an absent position says nothing; a statement counts at any age.
-            if why in {Cause.NO_POSITION, Cause.NOT_SEARCHED} and self._is_frozen(last):
-                continue
-            changes += self._enter(last.id, None, why, now_us)
+        for survey, some in groupby(identities, key=itemgetter(0)):
+            names = [name for _, name in some if not self._is_frozen(identities[survey, name])]
+            stored = self.index.of_objects(survey, names)
+            judged = {} if stored is None else judge(matcher, window, trigger, stored, self._made_by)
+            for name in names:
+                verdict = judged.get(name)
+                why = cause if verdict else _why_not_matched(window, stored, name)
+                changes += self._enter(identities[survey, name], verdict, why, now_us)
         return changes
+
+    def _withdrawing(self, said: Iterable[Coincidence], why: Cause, now_us: int) -> Iterator[list[Coincidence]]:
+        # Of a trigger that was forgotten, an absent position says nothing; a statement counts at any age.
+        stands = why in {Cause.NO_POSITION, Cause.NOT_SEARCHED}
+        for some in _batched(said, _WITHDRAWN_AT_ONCE):
+            changes = []
+            for last in some:
+                if not (stands and self._is_frozen(last.id)):
+                    changes += self._enter(last.id, None, why, now_us)
+            yield changes
 
     def _enter(self, identity: str, judged: Coincidence | None, why: Cause, now_us: int) -> list[Coincidence]:
         said = self.ledger.settle(identity, judged, why, now_us)
@@ -254,9 +362,10 @@ class Engine:
         self.counts.changes[said.state] += 1
         return [said]
 
-    def _is_frozen(self, said: Coincidence) -> bool:
+    def _is_frozen(self, identity: str) -> bool:
         """Whether alerts that made this coincidence have been dropped, so that it cannot be judged any more."""
-        return said.state is not State.WITHDRAWN and said.object.first_match_us < self._horizon_us
+        said = self.ledger.get(identity)
+        return said is not None and said.state is not State.WITHDRAWN and said.object.first_match_us < self._horizon_us
 
 
 def why_not_searched(trigger: Trigger, *, include_tests: bool) -> Cause:
@@ -270,14 +379,22 @@ def why_not_searched(trigger: Trigger, *, include_tests: bool) -> Cause:
     return Cause.NOT_ASTROPHYSICAL if trigger.astrophysical is False else Cause.NOT_SEARCHED
 
 
-def _why_not_matched(window: Window, stored: Alerts | None) -> Cause:
+def _why_not_matched(window: Window, stored: Alerts | None, object_id: str) -> Cause:
     """Why an object that matched once does not match now; its stored alerts may lie outside the window."""
-    if stored is None or not len(rows_inside(window, stored)):
+    of_object = None if stored is None else stored.take(stored.object_id == object_id)
+    if of_object is None or not len(rows_inside(window, of_object)):
         return Cause.MOVED_OUT
-    return Cause.NOT_NEW if int(stored.first_detection_us[0]) < window.start_us else Cause.NOT_MATCHED
+    return Cause.NOT_NEW if int(of_object.first_detection_us[0]) < window.start_us else Cause.NOT_MATCHED
 
 
 def _matching_objects(matcher: Matcher, trigger: Trigger, inside: Alerts) -> set[str]:
     """Which objects have an alert that matches, of alerts inside the window."""
     matched = matcher.match(inside, trigger)
     return set(inside.object_id[matched].tolist())
+
+
+def _batched(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    """Consecutive lists of at most so many."""
+    rest = iter(items)
+    while some := list(islice(rest, size)):
+        yield some

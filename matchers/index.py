@@ -1,7 +1,7 @@
 """The stored alerts, to be asked for a region and a span of time, or for an object."""
 
-from bisect import bisect_right
-from collections.abc import Iterator, Mapping
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -54,13 +54,13 @@ class Snapshot:
         )
         return [objects.completed(alerts) for objects, alerts in found if alerts is not None]
 
-    def by_night(self, window: Window) -> Iterator[Alerts]:
-        """What `query` finds, in parts of one survey and night each, so that no more is in memory at once."""
+    def by_night(self, window: Window, most_rows: int = MOST_ROWS) -> Iterator[Alerts]:
+        """What `query` finds, in parts of one survey and night each and of so many rows at most, in any order."""
         for _, (objects, nights) in sorted(self._surveys.items()):
             for night in nights:
-                alerts = _gathered([(night, night.rows_inside(window))]) if _meets(window, night) else None
-                if alerts is not None:
-                    yield objects.completed(alerts)
+                rows = night.rows_inside(window) if _meets(window, night) else np.zeros(0, np.int64)
+                for start in range(0, len(rows), most_rows):
+                    yield objects.completed(night.take(rows[start : start + most_rows]))
 
     def of_object(self, survey: str, object_id: str) -> Alerts | None:
         """As `AlertIndex.of_object`."""
@@ -78,6 +78,11 @@ class Snapshot:
         )
         alerts = _gathered([(night, night.rows_of_object(object_id, key)) for night in asked])
         return alerts and alerts.with_first_detection(np.full(len(alerts), state.first_detection_us))
+
+    def of_objects(self, survey: str, object_ids: Sequence[str]) -> Alerts | None:
+        """As `AlertIndex.of_objects`."""
+        parts = [part for name in object_ids if (part := self.of_object(survey, name)) is not None]
+        return Alerts.concatenate(parts) if parts else None
 
     def of_id(self, survey: str, alert_id: int) -> Alerts | None:
         """As `AlertIndex.of_id`."""
@@ -117,8 +122,9 @@ class _Survey:
     def _store(self, empty: Night, alerts: Alerts, key: Keys) -> None:
         nights = list(self.nights)
         place = bisect_right(nights, empty.start_us, key=lambda night: night.start_us)
-        last = nights[place - 1] if place else None
-        if last is not None and last.start_us == empty.start_us and last.rows + len(alerts) <= MOST_ROWS:
+        last = nights[place - 1] if place else empty
+        fits = not last.is_closed and last.rows + len(alerts) <= MOST_ROWS
+        if place and last.start_us == empty.start_us and fits:
             nights[place - 1] = last.with_alerts(alerts, key)
         else:
             nights.insert(place, empty.with_alerts(alerts, key))
@@ -166,6 +172,12 @@ class AlertIndex:
         _, moved = self._surveys.setdefault(alerts.survey, _Survey()).objects.observe(alerts)
         return tuple((alerts.survey, name) for name in moved)
 
+    def known(self, alerts: Alerts) -> Alerts:
+        """Those of the alerts of whose objects something is known."""
+        if alerts.survey not in self._surveys:
+            return alerts.take(slice(0, 0))
+        return alerts.take(self._surveys[alerts.survey].objects.known(alerts.object_id))
+
     def miss(self, survey: str, object_id: Strings, time_us: Ints) -> None:
         """Learn of visits that did not see objects, shape (n,) each; of unknown objects nothing is learned."""
         if survey in self._surveys:
@@ -186,6 +198,10 @@ class AlertIndex:
         """All stored alerts of one object, sorted and completed as by `query`; None if there are none."""
         return self.snapshot().of_object(survey, object_id)
 
+    def of_objects(self, survey: str, object_ids: Sequence[str]) -> Alerts | None:
+        """All stored alerts of several objects, completed as by `query`; None if there are none."""
+        return self.snapshot().of_objects(survey, object_ids)
+
     def of_id(self, survey: str, alert_id: int) -> Alerts | None:
         """The stored alert with this id, completed as by `query`; None if there is none."""
         return self.snapshot().of_id(survey, alert_id)
@@ -202,57 +218,96 @@ class AlertIndex:
             survey.nights = tuple(night for night in (night.since(before_us) for night in survey.nights) if night.runs)
         return before - len(self)
 
-    def seal(self, before_us: int) -> list[Night]:
-        """Make one run of each night that was over before an instant; returns these nights, to be written if wanted."""
-        sealed = []
-        for survey in self._surveys.values():
-            nights = [
-                night.sealed() if night.end_us <= before_us and not night.is_sealed else night
-                for night in survey.nights
-            ]
-            sealed += [new for new, old in zip(nights, survey.nights, strict=True) if new is not old]
-            survey.nights = tuple(night for night in nights if night.runs)
-        return [night for night in sealed if night.runs]
+    def nights(self) -> tuple[Night, ...]:
+        """All parts of nights that are stored now, by survey and time."""
+        return tuple(night for _, survey in sorted(self._surveys.items()) for night in survey.nights)
 
-    def adopt(self, night: Night, instead: Night | None = None) -> None:
-        """Take in a sealed night, such as one of mapped files, whose objects are known (see `restore_objects`).
+    def close(self, before_us: int, most_rows: int) -> list[Night]:
+        """Close the open parts of nights that were over before an instant, or that hold more than so many rows.
+
+        Nothing is added to a closed part any more: further alerts of its night go to a fresh one. It stays stored, and
+        `adopt` takes what `Night.sealed` and `Night.merged` make of closed parts in their place.
+
+        Returns
+        -------
+        list of Night
+            The parts that were closed now.
+        """
+        closed = []
+        for survey in self._surveys.values():
+            nights = tuple(
+                night.closed()
+                if not night.is_closed and (night.end_us <= before_us or night.rows > most_rows)
+                else night
+                for night in survey.nights
+            )
+            closed += [new for new, old in zip(nights, survey.nights, strict=True) if new is not old]
+            survey.nights = nights
+        return closed
+
+    def adopt(self, night: Night, instead: Sequence[Night] = ()) -> bool:
+        """Take in a sealed part of a night, such as one of mapped files, whose objects are known.
 
         Parameters
         ----------
         instead
-            The same night as `seal` gave it, if it is still stored; it is let go if nothing was added to it since.
-            If something was, nothing is done.
+            The stored parts (these very ones, as `close`, `nights` or an earlier `adopt` had them) that hold the same
+            alerts, and give way to it. Without any it is added: after a restart, before anything else is.
 
-        Raises
-        ------
-        ValueError
-            If there is nothing in place of which to take it, and alerts of that night are stored.
+        Returns
+        -------
+        bool
+            Whether it was taken in; if not, as one of ``instead`` is not stored any more (something of it expired),
+            nothing was changed.
         """
         survey = self._surveys.setdefault(night.survey, _Survey())
-        if instead is not None:
-            survey.nights = tuple(night if known is instead else known for known in survey.nights)
-            return
-        ids = night.chunks[0].alert_id
-        same = [known for known in survey.nights if known.start_us == night.start_us]
-        if any(len(known.rows_of_ids(ids, id_keys(ids))[0]) for known in same):
-            raise ValueError(f"alerts of {night.survey} are stored already in the night to be taken in")
-        survey.nights = tuple(sorted((*survey.nights, night), key=lambda known: known.start_us))
+        gone = {id(part) for part in instead}
+        stays = tuple(part for part in survey.nights if id(part) not in gone)
+        if len(survey.nights) - len(stays) < len(gone):
+            return False
+        place = bisect_left(stays, night.start_us, key=lambda part: part.start_us)
+        survey.nights = (*stays[:place], night, *stays[place:])
+        return True
 
-    def objects_arrays(self, survey: str) -> dict[str, NDArray[Any]]:
-        """All that is known of a survey's objects, as columns to be written; for `restore_objects`."""
+    def checkpoint(self, survey: str) -> dict[str, NDArray[Any]]:
+        """All that is known of a survey's objects, as arrays to be written; for `restore_objects`.
+
+        They are the index's own, without copying: whoever copies or writes them sees to it that nothing is added, noted
+        or expired meanwhile.
+        """
         return self._surveys[survey].objects.arrays()
 
     def restore_objects(self, survey: str, arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Know of a survey's objects what `objects_arrays` told.
+        """Know of a survey's objects what `checkpoint` told; nothing is computed.
+
+        Parameters
+        ----------
+        arrays
+            Files that are mapped copy-on-write (``mmap_mode="c"``) are used as they are; all others are copied.
 
         Raises
         ------
         ValueError
-            If something is known of this survey already.
+            If something is known of this survey's objects already, or arrays are missing.
         """
-        if survey in self._surveys:
+        known = self._surveys.setdefault(survey, _Survey())
+        if len(known.objects):
             raise ValueError(f"objects of {survey} are known already")
-        self._surveys[survey] = _Survey(Objects.of_arrays(arrays))
+        known.objects = Objects.of_arrays(arrays)
+
+    def restore(self, alerts: Alerts, *, observed: bool) -> None:
+        """Store alerts that were stored before a restart.
+
+        Parameters
+        ----------
+        observed
+            Whether the objects that were restored count them already; if not, this is `add`.
+        """
+        if not observed:
+            self.add(alerts)
+            return
+        survey = self._surveys.setdefault(alerts.survey, _Survey())
+        survey.store(alerts.take(np.sort(survey.not_stored(alerts.alert_id))))
 
 
 _NOTHING: tuple[Objects, tuple[Night, ...]] = (Objects(), ())

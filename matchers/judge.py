@@ -14,6 +14,7 @@ from schemas.records import (
     Alerts,
     Bools,
     Coincidence,
+    Measurement,
     ObjectSummary,
     Provenance,
     State,
@@ -53,43 +54,57 @@ def coincidence_id(matcher: str, trigger_id: str, survey: str, object_id: str) -
 
 
 def judge(
-    matcher: Matcher, window: Window, trigger: Trigger, alerts_of_object: Alerts, provenance: Provenance
-) -> Coincidence | None:
-    """The coincidence of an object with a trigger, or None if it is none. A trigger without a sky map has none.
+    matcher: Matcher, window: Window, trigger: Trigger, alerts: Alerts, provenance: Provenance
+) -> dict[str, Coincidence]:
+    """The coincidences of objects with a trigger. A trigger without a sky map has none.
 
     Parameters
     ----------
     window
         That of ``matcher`` for ``trigger``.
-    alerts_of_object
-        All stored alerts of one object; those outside the window make no difference.
+    alerts
+        All stored alerts of some objects of one survey; those outside the window make no difference, nor do those of
+        the others to the verdict on an object.
     provenance
         Software and configuration; its inputs are completed by those of notices and alerts.
 
     Returns
     -------
-    Coincidence or None
+    dict of str to Coincidence
+        By the name of the object, of those that are a coincidence.
         Revision 0, proposed, without a reason and unchanged since 1970: the ledger decides on these. Position,
         separation, level and density are those of the first matching detection, magnitude and band of the latest.
     """
-    inside = alerts_of_object.take(rows_inside(window, alerts_of_object))
+    inside = alerts.take(rows_inside(window, alerts))
     if not len(inside) or trigger.skymap is None:
-        return None
-    matched = inside.take(matcher.match(inside, trigger))
-    if not len(matched):
-        return None
-    matched = matched.take(np.lexsort((matched.alert_id, matched.time_us)))
+        return {}
+    inside = inside.take(np.lexsort((inside.alert_id, inside.time_us)))
+    matched = matcher.match(inside, trigger)
+    verdicts = {}
+    for name in sorted(set(inside.object_id[matched].tolist())):
+        of_object = inside.object_id == name
+        verdicts[name] = _verdict(
+            matcher.name, trigger, trigger.skymap, inside.take(of_object), matched[of_object], provenance
+        )
+    return verdicts
+
+
+def _verdict(
+    matcher: str, trigger: Trigger, skymap: SkyMap, inside: Alerts, matches: Bools, provenance: Provenance
+) -> Coincidence:
+    """Of one object's alerts inside the window, sorted by (time, id), some of which match."""
+    matched = inside.take(matches)
     first = matched.take(slice(0, 1))
-    skymap, where = trigger.skymap, (first.ra_deg, first.dec_deg)
+    where = first.ra_deg, first.dec_deg
     density = float(skymap.density_per_sr(*where, first.pixel)[0])
-    summary = _object_summary(matched)
+    summary = _object_summary(matched, _light_curve(inside))
     return Coincidence(
-        id=coincidence_id(matcher.name, trigger.id, summary.survey, summary.object_id),
+        id=coincidence_id(matcher, trigger.id, summary.survey, summary.object_id),
         revision=0,
         state=State.PROPOSED,
         reason="",
         changed_us=0,
-        matcher=matcher.name,
+        matcher=matcher,
         trigger=_trigger_summary(trigger, skymap),
         object=summary,
         delta_t_s=(summary.first_match_us - trigger.time_us) / US_PER_S,
@@ -102,13 +117,21 @@ def judge(
     )
 
 
+def _light_curve(inside: Alerts) -> tuple[Measurement, ...]:
+    columns = (inside.alert_id, inside.time_us, inside.band, inside.mag, inside.mag_err)
+    return tuple(
+        Measurement(number, time_us, band, _known(mag), _known(mag_err))
+        for number, time_us, band, mag, mag_err in zip(*(c.tolist() for c in columns[:3]), *columns[3:], strict=True)
+    )
+
+
 @lru_cache(maxsize=4)
 def _area_90_deg2(skymap: SkyMap) -> float:
     """Summing a map's cells takes long; the objects of a trigger are judged one after the other."""
     return skymap.area_deg2(AREA_LEVEL)
 
 
-def _object_summary(matched: Alerts) -> ObjectSummary:
+def _object_summary(matched: Alerts, light_curve: tuple[Measurement, ...]) -> ObjectSummary:
     """Of the matching alerts of one object, sorted by (time, id)."""
     return ObjectSummary(
         survey=matched.survey,
@@ -122,6 +145,7 @@ def _object_summary(matched: Alerts) -> ObjectSummary:
         mag=_known(matched.mag[-1]),
         mag_err=_known(matched.mag_err[-1]),
         band=str(matched.band[-1]),
+        light_curve=light_curve,
     )
 
 

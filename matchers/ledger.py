@@ -91,10 +91,14 @@ class Ledger:
             state, content = State.UPDATED, judged
         revision = last.revision + 1 if last else 1
         said = replace(content, revision=revision, state=state, reason=str(reason), changed_us=changed_us)
-        self._last[coincidence_id] = said
-        self._of_trigger[said.trigger.id][coincidence_id] = None
-        self._of_object[said.object.survey, said.object.object_id][coincidence_id] = None
+        self.restore(said)
         return said
+
+    def restore(self, said: Coincidence) -> None:
+        """Know that this revision was published, in place of what was known of its coincidence."""
+        self._last[said.id] = said
+        self._of_trigger[said.trigger.id][said.id] = None
+        self._of_object[said.object.survey, said.object.object_id][said.id] = None
 
 
 def _science(coincidence: Coincidence) -> Coincidence:

@@ -46,6 +46,8 @@ class Night:
         What finds rows; disjoint, and together all rows that have not expired.
     chunks, ends
         The wide rows in parts, and one past the last row of each.
+    is_closed
+        Whether nothing is to be added to it any more.
     is_sealed
         Whether it is one run and one chunk in the order of the pixels, as `sealed` makes it.
     """
@@ -55,6 +57,7 @@ class Night:
     runs: tuple[Run, ...]
     chunks: tuple[Alerts, ...]
     ends: Ints
+    is_closed: bool = False
     is_sealed: bool = False
 
     @classmethod
@@ -93,6 +96,10 @@ class Night:
         ends = np.cumsum([len(chunk) for chunk in chunks])
         return replace(self, runs=runs, chunks=chunks, ends=ends, is_sealed=False)
 
+    def closed(self) -> Self:
+        """The same, but nothing is to be added to it any more."""
+        return replace(self, is_closed=True)
+
     def since(self, before_us: int) -> Self:
         """Without the alerts before an instant."""
         if before_us <= self.start_us:
@@ -101,10 +108,13 @@ class Night:
         return replace(self, runs=tuple(run.since(since_us) for run in self.runs if run.last_us >= since_us))
 
     def sealed(self) -> Self:
-        """The same night as one run and one chunk, its rows in the order of their pixels, without what expired."""
+        """The same as one run and one chunk, its rows in the order of their pixels, without what expired.
+
+        For millions of rows it takes seconds; any thread may do it.
+        """
         runs = [run for run in (run.without_expired() for run in self.runs) if len(run)]
         if not runs:
-            return replace(self, runs=(), chunks=(), ends=np.zeros(0, np.int64))
+            return replace(self, runs=(), chunks=(), ends=np.zeros(0, np.int64), is_closed=True, is_sealed=True)
         run = reduce(Run.merged, sorted(runs, key=len))
         row = run.when_row & (MOST_ROWS - 1)
         alerts = self.take(row)
@@ -115,7 +125,28 @@ class Night:
             id_row=np.sort(tagged(id_keys(alerts.alert_id), new_row)),
             object_row=np.sort(tagged(keys_of(names_of(alerts.object_id)), new_row)),
         )
-        return replace(self, runs=(run,), chunks=(alerts,), ends=np.array([len(alerts)]), is_sealed=True)
+        return replace(
+            self, runs=(run,), chunks=(alerts,), ends=np.array([len(alerts)]), is_closed=True, is_sealed=True
+        )
+
+    @classmethod
+    def merged(cls, parts: Sequence[Self]) -> Self:
+        """One sealed part of several parts of a night, which hold different alerts; as `sealed`.
+
+        Raises
+        ------
+        ValueError
+            If there are none, they are of different nights, or hold more than `MOST_ROWS` alerts.
+        """
+        if len({(part.survey, part.start_us) for part in parts}) != 1:
+            raise ValueError("only parts of one night are merged")
+        if sum(part.rows for part in parts) > MOST_ROWS:
+            raise ValueError(f"parts of a night of {parts[0].survey} hold more than {MOST_ROWS} alerts")
+        ends = np.cumsum([len(chunk) for part in parts for chunk in part.chunks])
+        before = np.cumsum([0, *(part.rows for part in parts)]).tolist()
+        runs = tuple(run.moved(rows) for part, rows in zip(parts, before, strict=False) for run in part.runs)
+        chunks = tuple(chunk for part in parts for chunk in part.chunks)
+        return replace(parts[0], runs=runs, chunks=chunks, ends=ends).sealed()
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """A sealed night as columns to be written, one a file; `of_arrays` makes the night of them again.
@@ -152,7 +183,7 @@ class Night:
         columns = {name: plain[name] for name in _RUN_COLUMNS} | dict(zip(_RUN_BOUNDS, bounds, strict=True))
         run = Run(**columns)
         alerts = Alerts(survey, **{name: plain[name] for name in COLUMNS})
-        return cls(survey, start_us, (run,), (alerts,), np.array([len(alerts)]), is_sealed=True)
+        return cls(survey, start_us, (run,), (alerts,), np.array([len(alerts)]), is_closed=True, is_sealed=True)
 
     def rows_of_ids(self, alert_id: Ints, key: Keys) -> tuple[Ints, Ints]:
         """Which of these ids are stored here and have not expired: their places in the argument, and their rows.

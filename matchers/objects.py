@@ -177,6 +177,10 @@ class Objects:
         earlier = known & (columns.first_us[codes] < before)
         return codes, tuple(sorted(set(alerts.object_id[earlier].tolist())))
 
+    def known(self, object_id: Strings) -> NDArray[np.bool_]:
+        """Of which of these objects something is known, shape (n,)."""
+        return self._found(object_id)[1]
+
     def miss(self, object_id: Strings, time_us: Ints) -> None:
         """Learn of visits that did not see objects; of objects that are not known nothing is learned."""
         codes, known = self._found(object_id)
@@ -230,19 +234,37 @@ class Objects:
             self._rebuild(columns.taken(stay, max(len(stay), _LEAST_SLOTS // 2)))
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """All that is known, as columns to be written; `of_arrays` makes the same of them again."""
-        rows = np.flatnonzero(self._table.columns.last_us[: self._used] != _NEVER)
-        columns = self._table.columns.taken(rows, len(rows))
-        return {name: getattr(columns, name) for name in columns.__slots__}
+        """All that is known, as arrays to be written, without copying; `of_arrays` makes the same of them again."""
+        columns = self._table.columns
+        known = {name: getattr(columns, name)[: self._used] for name in columns.__slots__}
+        return known | {"slots": self._table.slots, "forgotten": np.array([self._forgotten])}
 
     @classmethod
     def of_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> "Objects":
-        """What `arrays` gave."""
+        """What `arrays` gave, without computing anything.
+
+        Parameters
+        ----------
+        arrays
+            Files that are mapped copy-on-write (``mmap_mode="c"``) are used as they are; all others are copied.
+
+        Raises
+        ------
+        ValueError
+            If arrays are missing or do not fit each other.
+        """
+        names = (*_Columns.__slots__, "slots", "forgotten")
+        missing = [name for name in names if name not in arrays]
+        if missing:
+            raise ValueError(f"what is known of objects lacks the columns {', '.join(missing)}")
+        own = {name: _own(arrays[name]) for name in names}
+        slots, forgotten = own.pop("slots"), own.pop("forgotten")
         made = cls()
-        made._used = len(arrays["name"])
-        given = _Columns(**{name: np.asarray(arrays[name]) for name in _Columns.__slots__})
-        size = max(made._used, _LEAST_SLOTS // 2)
-        made._rebuild(given.taken(slice(None), size))
+        made._used, made._forgotten = len(own["name"]), int(forgotten[0])
+        size = len(slots)
+        if size & (size - 1) or size < 2 * made._used or any(len(column) != made._used for column in own.values()):
+            raise ValueError("what is known of objects does not fit its hash table")
+        made._table = _Table(_Columns(**own), slots)
         return made
 
     def _found(self, object_id: Strings) -> tuple[Ints, NDArray[np.bool_]]:
@@ -287,3 +309,9 @@ class Objects:
             rows = np.arange(start, min(start + _REBUILT_AT_ONCE, self._used))
             table.enter(keys_of(columns.name[rows]), rows)
         self._table = table
+
+
+def _own(array: NDArray[Any]) -> NDArray[Any]:
+    """An array that may be changed: a copy, unless it is a file mapped so that changes do not reach it."""
+    is_private = isinstance(array, np.memmap) and array.mode == "c"
+    return np.asarray(array) if is_private else np.array(array)

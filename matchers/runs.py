@@ -134,6 +134,13 @@ class Run:
             since_us=_FOREVER,
         )
 
+    def moved(self, rows: int) -> Self:
+        """The same of alerts whose rows lie so many further on."""
+        if not rows:
+            return self
+        tag = np.uint64(rows)
+        return replace(self, when_row=self.when_row + rows, id_row=self.id_row + tag, object_row=self.object_row + tag)
+
     def inside(self, region: Region, start_us: int, end_us: int) -> tuple[Ints, Ints, Ints]:
         """Alerts in a region's cover from one instant (since the night began) to another, both included.
 

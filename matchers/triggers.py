@@ -200,6 +200,11 @@ class TriggerBook:
         if windows or trigger.id in self._now.entries:
             self._now = self._now.replaced([trigger.id], trigger if windows else None, windows)
 
+    def put_all(self, triggers: Iterable[tuple[Trigger, Mapping[str, Window]]]) -> None:
+        """Remember many triggers at once, none of them known before."""
+        for trigger, windows in triggers:
+            self.put(trigger, windows)
+
     def remove(self, trigger_id: str) -> None:
         """Forget a trigger, if it is known."""
         self._triggers.pop(trigger_id, None)

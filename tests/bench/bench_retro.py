@@ -35,7 +35,7 @@ def _whole(n: int, windows: Sequence[Window]) -> list[Row]:
     rows = []
     for state in ("open nights", "sealed nights"):
         if state == "sealed nights":
-            index.seal(made.T0 + 99 * US_PER_DAY)
+            _seal(index)
         for kind, some in _kinds(windows):
             ours, theirs = [], []
             for window in some:
@@ -90,3 +90,8 @@ def _night(rng: np.random.Generator, n: int, start_us: int) -> Night:
     run = Run(pixel, when_us, nothing, nothing, 0, US_PER_DAY - 1, 0, n)
     wide = {name: np.broadcast_to(np.zeros(1, dtype), n) for name, dtype in COLUMNS.items()}
     return Night("lsst", start_us, (run,), (Alerts("lsst", **wide),), np.array([n]), is_sealed=True)
+
+
+def _seal(index: AlertIndex) -> None:
+    for night in index.close(made.T0 + 99 * US_PER_DAY, 0):
+        index.adopt(night.sealed(), [night])

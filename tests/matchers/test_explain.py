@@ -113,7 +113,7 @@ def test_what_has_nothing_against_it_is_what_the_engine_matches(seed):
     ]
     alerts, notice = alerts_of(rows), notice_of(localisation=cone(radius=1.0))
     engine = Engine(MATCHERS, cuts=CUTS, carried=COLUMNS)
-    engine.put_notice(notice, skymap_of(cone(radius=1.0)), T0)
+    list(engine.put_notice(notice, skymap_of(cone(radius=1.0)), T0))
     engine.add_alerts(alerts, T0)
     matched = {(said.matcher, alert) for said in engine.ledger.current() for alert in said.object.alert_ids}
     assert {(one.matcher, one.alert_id) for one in explained([notice], alerts) if not one.against} == matched

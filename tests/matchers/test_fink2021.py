@@ -29,11 +29,11 @@ def found(alerts: list[Alerts], notices: list[Notice], *, cuts: bool = True) -> 
         carried={"ztf": CARRIED},
     )
     for notice in notices[::2]:
-        engine.put_notice(notice, SKYMAP if notice.localisation else None, 0)
+        list(engine.put_notice(notice, SKYMAP if notice.localisation else None, 0))
     for batch in alerts:
         engine.add_alerts(batch, 0)
     for notice in notices[1::2]:
-        engine.put_notice(notice, SKYMAP if notice.localisation else None, 0)
+        list(engine.put_notice(notice, SKYMAP if notice.localisation else None, 0))
     return {(c.trigger.id, c.object.object_id) for c in engine.ledger.current()}
 
 

@@ -23,7 +23,7 @@ WINDOW = GRB.window(TRIGGER)
 
 
 def verdict(*rows: dict, trigger=TRIGGER, window=WINDOW):
-    return judge(GRB, window, trigger, stored(*rows), MADE_BY)
+    return judge(GRB, window, trigger, stored(*rows), MADE_BY).get("a")
 
 
 def stored(*rows: dict) -> Alerts:

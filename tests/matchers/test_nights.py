@@ -174,8 +174,8 @@ def test_the_index_answers_as_a_plain_list_would_whatever_was_done(tmp_path_fact
 
 def map_nights(index: AlertIndex, before: int, tmp_path_factory: pytest.TempPathFactory) -> None:
     """Seal nights, write them, and let the index go on with the files."""
-    for night in index.seal(before):
-        index.adopt(written(night, tmp_path_factory.mktemp("night")), instead=night)
+    for night in index.close(before, 99):
+        assert index.adopt(written(night.sealed(), tmp_path_factory.mktemp("night")), [night])
 
 
 def written(night: Night, folder: Path) -> Night:
