@@ -1,9 +1,10 @@
 """A coincidence as JSON, and back; `schemas.coincidence_avro` writes the same as Avro.
 
 Both forms have the same names and the same sense; the models below are their one definition.
-`json_schema` is published as ``schemas/json/coincidence-1.0.json``, the Avro schema is
-``schemas/avro/coincidence/1/0/coincidence.avsc``; a test holds all three together. Within a major
-version fields are only added.
+`json_schema` is published as ``schemas/json/coincidence-1.1.json``, the Avro schema is
+``schemas/avro/coincidence/1/1/coincidence.avsc``; a test holds all three together. Within a major
+version fields are only added, each with a default, so that what was written by an earlier one is still read: 1.0 had no
+light curve.
 
 * Instants are ISO 8601 UTC with six decimals and ``Z`` in JSON, ``timestamp-micros`` in Avro.
 * What is unknown is ``null``; a number is never NaN or infinite.
@@ -22,10 +23,10 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from pydantic.json_schema import GenerateJsonSchema
 
 from schemas.errors import BadCoincidence, Reason
-from schemas.records import Coincidence, ObjectSummary, Provenance, State, TriggerSummary
+from schemas.records import Coincidence, Measurement, ObjectSummary, Provenance, State, TriggerSummary
 from schemas.times import iso_from_us, us_from_iso
 
-SCHEMA_VERSION = "1.0"
+SCHEMA_VERSION = "1.1"
 MAX_JSON_BYTES = 4 * 1024 * 1024
 """A coincidence in JSON may be no longer; a typical one has 2 kB."""
 
@@ -73,6 +74,16 @@ class TriggerDocument(_Document):
     links: dict[str, str] = Field(description="Named URLs from the notices.")
 
 
+class MeasurementDocument(_Document):
+    """One point of a light curve: an alert of the object."""
+
+    alert_id: AlertId = Field(description="The survey's 64-bit number of the alert; beyond 2^53.")
+    time_utc: Instant = Field(description="Time of the alert.")
+    band: str = Field(description="Its filter.")
+    mag: float | None = Field(description="Its PSF magnitude (AB).")
+    mag_err: float | None = Field(description="Error of mag.")
+
+
 class ObjectDocument(_Document):
     """The optical source, as its matching alerts told it when this revision was made."""
 
@@ -89,6 +100,9 @@ class ObjectDocument(_Document):
     mag: float | None = Field(description="PSF magnitude (AB) of the latest matching alert.")
     mag_err: float | None = Field(description="Error of mag.")
     band: str = Field(description="Filter of the latest matching alert.")
+    light_curve: tuple[MeasurementDocument, ...] = Field(
+        (), description="All stored alerts of the object inside the window, by time; since 1.1."
+    )
 
 
 class ProvenanceDocument(_Document):
@@ -102,9 +116,9 @@ class ProvenanceDocument(_Document):
 class CoincidenceDocument(_Document):
     """An optical object and an astrophysical trigger that a matcher put together, at one revision."""
 
-    model_config = ConfigDict(title="Starcross coincidence 1.0")
+    model_config = ConfigDict(title="Starcross coincidence 1.1")
 
-    schema_version: Literal["1.0"] = Field(description="Version of this format, major.minor.")
+    schema_version: Literal["1.0", "1.1"] = Field(description="Version of this format, major.minor.")
     id: str = Field(description="Deterministic: the same object and trigger by the same matcher have the same id.")
     revision: int = Field(ge=1, description="1 when first proposed, one more with each change.")
     state: Literal["proposed", "updated", "withdrawn"] = Field(description="Where the coincidence stands.")
@@ -210,6 +224,16 @@ def to_document(coincidence: Coincidence) -> dict[str, Any]:
             "mag": _known(o.mag),
             "mag_err": _known(o.mag_err),
             "band": _text(o.band),
+            "light_curve": [
+                {
+                    "alert_id": int(point.alert_id),
+                    "time_utc": iso_from_us(point.time_us),
+                    "band": _text(point.band),
+                    "mag": _known(point.mag),
+                    "mag_err": _known(point.mag_err),
+                }
+                for point in o.light_curve
+            ],
         },
         **{name: float(number) for name, number in numbers.items()},
         "provenance": {
@@ -232,7 +256,7 @@ def to_json(coincidence: Coincidence) -> str:
 
 
 def from_json(body: bytes | str) -> Coincidence:
-    """The coincidence that `to_json` wrote.
+    """The coincidence that `to_json` wrote, of this or an earlier minor version.
 
     Raises
     ------
@@ -306,6 +330,10 @@ def _record(document: CoincidenceDocument) -> Coincidence:
             mag=o.mag,
             mag_err=o.mag_err,
             band=o.band,
+            light_curve=tuple(
+                Measurement(point.alert_id, point.time_utc, point.band, point.mag, point.mag_err)
+                for point in o.light_curve
+            ),
         ),
         delta_t_s=document.delta_t_s,
         separation_deg=document.separation_deg,

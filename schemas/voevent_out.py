@@ -241,7 +241,7 @@ def _what(root: etree._Element, document: dict[str, Any]) -> None:
             _param(group, name, url, ucd="meta.ref.url", description="Link from the trigger's notices.")
 
     group = _add(what, "Group", name="object", type="object")
-    _params(group, source, ObjectDocument, tuple(source))
+    _params(group, source, ObjectDocument, tuple(name for name in source if name != "light_curve"))
     _param(
         group,
         "position_error_radius",

@@ -5,7 +5,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from schemas.records import Coincidence, ObjectSummary, Provenance, State, TriggerSummary
+from schemas.records import Coincidence, Measurement, ObjectSummary, Provenance, Publication, State, TriggerSummary
 from schemas.times import us_from_iso
 
 TRIGGER = TriggerSummary(
@@ -37,6 +37,10 @@ OBJECT = ObjectSummary(
     mag=19.125,
     mag_err=0.0625,
     band="g",
+    light_curve=(
+        Measurement(1102244560015015009, us_from_iso("2020-01-08T03:22:10.5Z"), "r", 19.5, 0.125),
+        Measurement(1103244560015015011, us_from_iso("2020-01-09T03:10:59.999999Z"), "g", 19.125, 0.0625),
+    ),
 )
 COINCIDENCE = Coincidence(
     id="grb-5b0f7c2a9d1e4f36",
@@ -100,11 +104,13 @@ def coincidences(text: st.SearchStrategy[str] = _TEXT) -> st.SearchStrategy[Coin
         test=st.booleans(),
         links=st.dictionaries(text, text, max_size=3),
     )
+    ids = st.integers(-(2**63), 2**63 - 1)
+    points = st.builds(Measurement, alert_id=ids, time_us=_US, band=text, mag=_maybe(finite), mag_err=_maybe(finite))
     objects = st.builds(
         ObjectSummary,
         survey=text,
         object_id=text,
-        alert_ids=st.lists(st.integers(-(2**63), 2**63 - 1), max_size=3).map(tuple),
+        alert_ids=st.lists(ids, max_size=3).map(tuple),
         ra_deg=st.floats(0, 360),
         dec_deg=st.floats(-90, 90),
         first_detection_us=_US,
@@ -113,6 +119,7 @@ def coincidences(text: st.SearchStrategy[str] = _TEXT) -> st.SearchStrategy[Coin
         mag=_maybe(finite),
         mag_err=_maybe(finite),
         band=text,
+        light_curve=st.lists(points, max_size=3).map(tuple),
     )
     return st.builds(
         Coincidence,
@@ -132,3 +139,9 @@ def coincidences(text: st.SearchStrategy[str] = _TEXT) -> st.SearchStrategy[Coin
         area_90_deg2=_POSITIVE,
         provenance=st.builds(Provenance, software=text, config_hash=text, inputs=texts),
     )
+
+
+def publications() -> st.SearchStrategy[Publication]:
+    """Any publication, with the survey's packet or without."""
+    names = st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=8), max_size=3).map(tuple)
+    return st.builds(Publication, coincidences(), names, st.none() | st.binary(max_size=40))

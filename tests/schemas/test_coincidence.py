@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from importlib import resources
 from typing import Any
 
@@ -12,7 +13,9 @@ from schemas.errors import BadCoincidence, Reason
 from schemas.records import State
 from tests.coincidences import COINCIDENCE, changed, coincidences
 
-PUBLISHED = json.loads((resources.files("schemas") / "json" / "coincidence-1.0.json").read_text("utf-8"))
+FOLDER = resources.files("schemas") / "json"
+PUBLISHED = json.loads((FOLDER / "coincidence-1.1.json").read_text("utf-8"))
+FIRST = json.loads((FOLDER / "coincidence-1.0.json").read_text("utf-8"))
 VALIDATOR = jsonschema.Draft202012Validator(PUBLISHED, format_checker=jsonschema.Draft202012Validator.FORMAT_CHECKER)
 
 
@@ -23,7 +26,7 @@ def test_published_schema_is_that_of_the_models() -> None:
 
 def test_every_field_and_value_of_one_coincidence() -> None:
     assert wire.to_document(COINCIDENCE) == {
-        "schema_version": "1.0",
+        "schema_version": "1.1",
         "id": "grb-5b0f7c2a9d1e4f36",
         "revision": 2,
         "state": "updated",
@@ -59,6 +62,22 @@ def test_every_field_and_value_of_one_coincidence() -> None:
             "mag": 19.125,
             "mag_err": 0.0625,
             "band": "g",
+            "light_curve": [
+                {
+                    "alert_id": 1102244560015015009,
+                    "time_utc": "2020-01-08T03:22:10.500000Z",
+                    "band": "r",
+                    "mag": 19.5,
+                    "mag_err": 0.125,
+                },
+                {
+                    "alert_id": 1103244560015015011,
+                    "time_utc": "2020-01-09T03:10:59.999999Z",
+                    "band": "g",
+                    "mag": 19.125,
+                    "mag_err": 0.0625,
+                },
+            ],
         },
         "delta_t_s": 94648.25,
         "separation_deg": 2.75,
@@ -75,6 +94,35 @@ def test_every_field_and_value_of_one_coincidence() -> None:
             ],
         },
     }
+
+
+def _of_first_version(coincidence: Any) -> dict[str, Any]:
+    document = wire.to_document(coincidence) | {"schema_version": "1.0"}
+    del document["object"]["light_curve"]
+    return document
+
+
+@given(coincidences())
+def test_the_first_version_is_read_with_an_empty_light_curve(coincidence: Any) -> None:
+    document = _of_first_version(coincidence)
+    jsonschema.Draft202012Validator(FIRST).validate(document)
+    VALIDATOR.validate(document)
+    expected = replace(coincidence, object=replace(coincidence.object, light_curve=()))
+    assert wire.from_json(json.dumps(document)) == expected
+    assert wire.from_document(document) == expected
+
+
+def test_fields_are_only_added_within_a_major_version() -> None:
+    def without(schema: dict[str, Any], *added: str) -> dict[str, Any]:
+        return {name: field for name, field in schema.items() if name not in added}
+
+    first, now = FIRST["$defs"], without(PUBLISHED["$defs"], "MeasurementDocument")
+    assert now.keys() == first.keys()
+    for name, definition in now.items():
+        assert without(definition["properties"], "light_curve") == first[name]["properties"]
+        assert definition["required"] == first[name]["required"]
+    assert without(PUBLISHED["properties"], "schema_version") == without(FIRST["properties"], "schema_version")
+    assert PUBLISHED["required"] == FIRST["required"]
 
 
 @given(coincidences())
@@ -103,6 +151,9 @@ def test_unknown_numbers_are_null_and_never_nan(bad: float) -> None:
     assert document["trigger"]["significance"] is None
     assert document["object"]["mag"] is None
     assert document["object"]["mag_err"] is None
+    point = replace(COINCIDENCE.object.light_curve[0], mag=bad, mag_err=bad)
+    (point,) = wire.to_document(changed(object={"light_curve": (point,)}))["object"]["light_curve"]
+    assert (point["mag"], point["mag_err"]) == (None, None)
 
 
 @pytest.mark.parametrize(
@@ -162,6 +213,8 @@ def _broken(path: str, value: Any) -> str:
         ("changed_utc", "9999-12-31T23:59:60.000000", Reason.WRONG_TYPE),
         ("object.last_match_utc", "0001-01-01T00:00:00.000000+01:00", Reason.WRONG_TYPE),
         ("object.dec_deg", 90.5, Reason.WRONG_TYPE),
+        ("object.light_curve", [{"alert_id": 1}], Reason.MISSING_FIELD),
+        ("object.light_curve", None, Reason.WRONG_TYPE),
         ("credible_level", 1.5, Reason.WRONG_TYPE),
         ("separation_deg", None, Reason.WRONG_TYPE),
         ("overlap", float("nan"), Reason.NOT_FINITE),

@@ -2,6 +2,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from importlib import resources
 from io import BytesIO
 from pathlib import Path
@@ -13,12 +14,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas import coincidence_avro as wire
+from schemas.avro import confluent_id
 from schemas.coincidence import json_schema, to_document
-from schemas.errors import BadCoincidence, BadInput
+from schemas.errors import BadCoincidence, BadInput, Reason
+from schemas.records import Publication
 from schemas.times import iso_from_us, us_from_datetime
-from tests.coincidences import COINCIDENCE, changed, coincidences
+from schemas.writer_schema import AvroLimits, writer_schema
+from tests.coincidences import COINCIDENCE, changed, coincidences, publications
 
-AVSC = json.loads((resources.files("schemas") / "avro/coincidence/1/0/coincidence.avsc").read_text("utf-8"))
+FOLDER = resources.files("schemas") / "avro/coincidence"
+AVSC = json.loads((FOLDER / "1/1/coincidence.avsc").read_text("utf-8"))
+FIRST = json.loads((FOLDER / "1/0/coincidence.avsc").read_text("utf-8"))
+AVRO_ONLY = ["substreams", "packet"]
+PUBLICATION = Publication(COINCIDENCE, ("bright", "grb"), b"Obj\x01 of the survey")
 
 
 def _container(*written: Any) -> bytes:
@@ -28,32 +36,113 @@ def _container(*written: Any) -> bytes:
 
 
 def _docs_of_json(schema: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
-    return {
-        name: (
-            field.get("description"),
-            _docs_of_json(definitions[field["$ref"].rsplit("/")[-1]], definitions) if "$ref" in field else None,
-        )
-        for name, field in schema["properties"].items()
-    }
+    docs: dict[str, Any] = {}
+    for name, field in schema["properties"].items():
+        reference = field.get("$ref") or field.get("items", {}).get("$ref")
+        inner = definitions[reference.rsplit("/")[-1]] if reference else None
+        docs[name] = field.get("description"), inner and (inner["description"], _docs_of_json(inner, definitions))
+    return docs
 
 
 def _docs_of_avro(record: dict[str, Any]) -> dict[str, Any]:
-    return {
-        field["name"]: (
-            field["doc"],
-            _docs_of_avro(field["type"])
-            if isinstance(field["type"], dict) and field["type"]["type"] == "record"
-            else None,
-        )
-        for field in record["fields"]
-    }
+    docs: dict[str, Any] = {}
+    for field in record["fields"]:
+        kind = field["type"]
+        kind = kind["items"] if isinstance(kind, dict) and kind["type"] == "array" else kind
+        inner = kind if isinstance(kind, dict) and kind["type"] == "record" else None
+        docs[field["name"]] = field["doc"], inner and (inner["doc"], _docs_of_avro(inner))
+    return docs
 
 
 def test_avro_and_json_schema_have_the_same_fields_with_the_same_words() -> None:
     published = json_schema()
-    assert _docs_of_avro(AVSC) == _docs_of_json(published, published["$defs"])
-    assert [field["name"] for field in AVSC["fields"]] == list(to_document(COINCIDENCE))
-    assert AVSC["namespace"] == "starcross.v1_0"
+    shared = AVSC | {"fields": [field for field in AVSC["fields"] if field["name"] not in AVRO_ONLY]}
+    assert _docs_of_avro(shared) == _docs_of_json(published, published["$defs"])
+    assert [field["name"] for field in AVSC["fields"]] == [*to_document(COINCIDENCE), *AVRO_ONLY]
+    assert AVSC["namespace"] == "starcross.v1_1"
+
+
+def _of_first_version(coincidence: Any) -> dict[str, Any]:
+    record = wire.to_record(Publication(coincidence, ())) | {"schema_version": "1.0"}
+    record["object"] = {name: value for name, value in record["object"].items() if name != "light_curve"}
+    return {name: value for name, value in record.items() if name not in AVRO_ONLY}
+
+
+@given(coincidences())
+def test_the_first_version_is_read_with_an_empty_light_curve(coincidence: Any) -> None:
+    expected = replace(coincidence, object=replace(coincidence.object, light_curve=()))
+    body, framed = BytesIO(), BytesIO()
+    fastavro.writer(body, FIRST, [_of_first_version(coincidence)], strict=True)
+    assert wire.read_coincidences(body.getvalue()) == [expected]
+    assert wire.read_publication(body.getvalue()) == Publication(expected, ())
+    fastavro.schemaless_writer(framed, FIRST, _of_first_version(coincidence))
+    first = writer_schema(json.dumps(FIRST).encode())
+    assert wire.read_publication(b"\0\0\0\0\5" + framed.getvalue(), first) == Publication(expected, ())
+
+
+def test_readers_of_either_version_read_the_other() -> None:
+    body = BytesIO(wire.encode_container(PUBLICATION))
+    (record,) = fastavro.reader(body, FIRST)
+    assert isinstance(record, dict)
+    assert record["object"]["alert_ids"] == list(COINCIDENCE.object.alert_ids)
+    assert "packet" not in record
+    body = BytesIO()
+    fastavro.writer(body, FIRST, [_of_first_version(COINCIDENCE)])
+    (record,) = fastavro.reader(BytesIO(body.getvalue()), AVSC)
+    assert isinstance(record, dict)
+    assert (record["object"]["light_curve"], record["substreams"], record["packet"]) == ([], [], None)
+
+
+@given(publications(), st.integers(0, 2**31 - 1))
+def test_a_publication_reads_back_equal_from_container_and_frame(publication: Any, schema_id: int) -> None:
+    assert wire.read_publication(wire.encode_container(publication)) == publication
+    framed = wire.encode_framed(publication, schema_id)
+    assert confluent_id(framed) == schema_id
+    assert wire.read_publication(framed) == publication
+    decoded = fastavro.schemaless_reader(BytesIO(framed[5:]), AVSC, None)
+    assert isinstance(decoded, dict)
+    assert wire.from_record(decoded) == publication
+
+
+@pytest.mark.parametrize("schema_id", [-1, 2**31])
+def test_a_number_that_no_registry_gives_is_refused(schema_id: int) -> None:
+    with pytest.raises(ValueError, match="schema id"):
+        wire.encode_framed(PUBLICATION, schema_id)
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (b"", Reason.UNKNOWN_FORMAT),
+        (b"{}", Reason.UNKNOWN_FORMAT),
+        (b"\0\0\0\0\5", Reason.UNKNOWN_FORMAT),
+        (_container(), Reason.EMPTY),
+        (_container(COINCIDENCE, COINCIDENCE), Reason.TOO_LARGE),
+        (wire.encode_framed(PUBLICATION, 5)[:-9], Reason.TRUNCATED),
+    ],
+)
+def test_what_is_not_one_publication_is_refused(body: bytes, reason: Reason) -> None:
+    with pytest.raises(BadInput) as caught:
+        wire.read_publication(body)
+    assert caught.value.reason is reason
+
+
+def test_a_publication_larger_than_the_limits_is_refused_before_it_is_decoded() -> None:
+    limits = AvroLimits(block_bytes=100)
+    for body in (wire.encode_framed(PUBLICATION, 5), wire.encode_container(PUBLICATION)):
+        with pytest.raises(BadInput) as caught:
+            wire.read_publication(body, limits=limits)
+        assert caught.value.reason is Reason.TOO_LARGE
+
+
+@given(st.binary(max_size=64), st.integers(5, 1500), st.booleans())
+def test_a_damaged_frame_is_refused_or_read_as_something(patch: bytes, at: int, cut: bool) -> None:
+    whole = wire.encode_framed(PUBLICATION, 5)
+    try:
+        read = wire.read_publication(whole[:at] + patch + (b"" if cut else whole[at + len(patch) :]))
+    except BadInput:
+        return
+    assert read.coincidence.revision >= 1
 
 
 @given(st.lists(coincidences(), max_size=3))
@@ -88,16 +177,25 @@ def test_a_record_outside_the_ranges_is_refused() -> None:
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("changed_utc", 2**62), ("changed_utc", "yesterday"), ("trigger", 5), ("object", None), ("provenance", [])],
+    [
+        ("changed_utc", 2**62),
+        ("changed_utc", "yesterday"),
+        ("trigger", 5),
+        ("object", None),
+        ("provenance", []),
+        ("substreams", "bright"),
+        ("substreams", [1]),
+        ("packet", "text"),
+    ],
 )
 def test_a_record_of_another_shape_is_refused(name: str, value: object) -> None:
     with pytest.raises(BadCoincidence, match=name):
-        wire.from_record(wire.to_record(COINCIDENCE) | {name: value})
+        wire.from_record(wire.to_record(PUBLICATION) | {name: value})
 
 
 def test_records_of_fastavro_read_back_with_their_datetimes() -> None:
     (record,) = fastavro.reader(BytesIO(_container(COINCIDENCE)))
-    assert wire.from_record(record) == COINCIDENCE  # type: ignore[arg-type]
+    assert wire.from_record(record).coincidence == COINCIDENCE  # type: ignore[arg-type]
 
 
 @given(st.binary(max_size=64), st.integers(0, 4000), st.booleans())
