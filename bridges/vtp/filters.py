@@ -3,8 +3,8 @@
 Which expressions of XPath are slow depends on the library and on the packet, what is left when all that can be slow is
 forbidden is of little use, and an evaluation in a thread cannot be ended. So strangers' expressions are compiled and
 evaluated in processes of their own (`bridges.vtp.filter_process`), each under a limit of CPU time that the kernel
-enforces: what runs into it ends the process, is known by name, and a new process goes on with the others. What can be seen to be
-unreasonable is refused before: long, deeply nested, or calling what is no function of XPath 1.0.
+enforces: what runs into it ends the process, is known by name, and a new process goes on with the others. What can be
+seen to be unreasonable is refused before: long, deeply nested, or calling what is no function of XPath 1.0.
 
 A filter is tried once, on a large packet, when it comes. Each different text is evaluated once a packet, however many
 subscribers sent it.
@@ -20,7 +20,7 @@ import sys
 import tempfile
 from asyncio.subprocess import PIPE, Process
 from collections import Counter, OrderedDict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Final, Self
@@ -37,38 +37,12 @@ log = structlog.get_logger()
 MAX_NESTING: Final = 8
 MAX_DEEP_STEPS: Final = 16
 
-_FUNCTIONS: Final = frozenset(
-    {
-        "boolean",
-        "ceiling",
-        "concat",
-        "contains",
-        "count",
-        "false",
-        "floor",
-        "lang",
-        "last",
-        "local-name",
-        "name",
-        "namespace-uri",
-        "normalize-space",
-        "not",
-        "number",
-        "position",
-        "round",
-        "starts-with",
-        "string",
-        "string-length",
-        "substring",
-        "substring-after",
-        "substring-before",
-        "sum",
-        "translate",
-        "true",
-    }
+_CALLABLE: Final = re.compile(
+    "boolean|ceiling|concat|contains|count|false|floor|lang|last|local-name|name|namespace-uri|normalize-space|not|number|"
+    "position|round|starts-with|string|string-length|substring|substring-after|substring-before|sum|translate|true|"
+    "comment|node|processing-instruction|text|and|div|mod|or"
 )
-_NODE_TESTS: Final = frozenset({"comment", "node", "processing-instruction", "text"})
-_OPERATORS: Final = frozenset({"and", "div", "mod", "or"})
+"""What may stand before a parenthesis: functions of XPath 1.0 but ``id``, tests of nodes, and operators."""
 _LITERAL: Final = re.compile(r"\"[^\"]*\"|'[^']*'")
 _CALL: Final = re.compile(r"([A-Za-z_][\w.\-]*(?::[A-Za-z_][\w.\-]*)?)\s*\(")
 _DEEP_STEP: Final = re.compile(r"//|\b(?:ancestor|descendant|following|preceding)[a-z\-]*\s*::")
@@ -112,7 +86,7 @@ def check_filter(text: str, max_chars: int) -> None:
             f"the filter searches the whole packet {steps} times (//), at most {MAX_DEEP_STEPS} times are accepted"
         )
     for name in _CALL.findall(bare):
-        if name not in _FUNCTIONS | _NODE_TESTS | _OPERATORS:
+        if not _CALLABLE.fullmatch(name):
             raise FilterRefusedError(f"{name}() is no function of XPath 1.0 that a filter may use")
 
 
@@ -234,22 +208,43 @@ class FilterJudge:
         await self._trial.close()
         await self._judging.close()
 
-    async def try_filter(self, text: str) -> None:
-        """Return if the filter may be used.
+    async def try_filters(self, texts: Iterable[str], still_wanted: Callable[[], bool]) -> tuple[str, ...]:
+        """The different ones of these, all of which may be used.
+
+        Parameters
+        ----------
+        texts
+            As a subscriber sent them.
+        still_wanted
+            Asked before each is tried, since others may have to be tried first.
 
         Raises
         ------
         FilterRefusedError
-            For what `check_filter` refuses, for what is no XPath, and for what took or takes too long.
+            If there are too many, or one is refused by `check_filter`, is no XPath, or takes or took too long.
         """
-        check_filter(text, self._options.filter_chars)
-        async with self._trial_free:
-            if (verdict := self._known.get(text)) is None:
-                answer = await self._trial.ask(TRY + text.encode())
-                verdict = self._too_slow() if answer is None else answer.decode().strip()
-                self._remember(text, verdict)
-        if verdict:
-            raise FilterRefusedError(verdict)
+        filters = tuple(dict.fromkeys(texts))
+        if len(filters) > self._options.filters_max:
+            raise FilterRefusedError(
+                f"there are {len(filters)} filters, at most {self._options.filters_max} are accepted"
+            )
+        for text in filters:
+            check_filter(text, self._options.filter_chars)
+        for text in filters:
+            async with self._trial_free:
+                if not still_wanted():
+                    raise FilterRefusedError("nobody waits for the filter any more")
+                if verdict := await self._try(text):
+                    raise FilterRefusedError(f"{verdict}: {text}")
+        return filters
+
+    async def _try(self, text: str) -> str:
+        """Why a filter is refused, empty if it is not; what was found before is remembered."""
+        if (verdict := self._known.get(text)) is None:
+            answer = await self._trial.ask(TRY + text.encode())
+            verdict = self._too_slow() if answer is None else answer.decode().strip()
+            self._remember(text, verdict)
+        return verdict
 
     def hold(self, filters: Iterable[str]) -> None:
         """Ask these, which were tried, of each event from now on."""
@@ -302,7 +297,7 @@ class FilterJudge:
         return by_state.get(NOT_ASKED, []), ended
 
     def _too_slow(self) -> str:
-        return f"the filter took more than {self._options.filter_limit_s:g} s of CPU time on one packet"
+        return f"a filter took more than {self._options.filter_limit_s:g} s of CPU time on one packet"
 
     def _remember(self, text: str, verdict: str) -> None:
         self._known[text] = verdict

@@ -99,10 +99,14 @@ class BroadcastOptions(Options):
     )
 
     @model_validator(mode="after")
-    def _open_on_purpose(self) -> Self:
+    def _reasonable(self) -> Self:
         if not ip_address(str(self.address)).is_loopback and not self.access.allow:
             raise ValueError(
                 f"{self.address} is reachable from outside: say who may connect with access.allow "
                 '("0.0.0.0/0" and "::/0" mean everybody)'
+            )
+        if self.answer_limit_s > self.keepalive_s:
+            raise ValueError(
+                f"answer_limit_s ({self.answer_limit_s:g}) is more than keepalive_s ({self.keepalive_s:g})"
             )
         return self
