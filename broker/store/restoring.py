@@ -1,0 +1,127 @@
+"""What is stored into a new engine, so that it goes on where the last one ended."""
+
+import sqlite3
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+import zstandard
+
+from broker.store.columns import unpack_alerts
+from broker.store.files import SEALED, map_night, map_objects
+from broker.store.records import KeptSkyMap
+from matchers.engine import Engine
+from schemas.coincidence import from_json
+from schemas.records import Alerts, Message, Notice
+from schemas.sky import SkyMap
+
+ReadNotice = Callable[[Message], Iterable[tuple[Notice, SkyMap | None]]]
+ReadSkyMap = Callable[[KeptSkyMap], SkyMap | None]
+
+_TOGETHER = 100_000
+"""Alerts restored in one step."""
+_BATCHES = """
+    SELECT survey, seq, 'stored' AS what, columns, rows FROM alerts UNION ALL
+    SELECT survey, seq, 'noted', columns, rows FROM noted UNION ALL
+    SELECT '', seq, 'horizon', NULL, horizon_us FROM horizon
+    ORDER BY seq
+"""
+_HEARD = """
+    SELECT seq, 0 AS late, id, body, origin, topic, heard_us, ivorn, trigger_id, '' FROM notice WHERE NOT forgotten
+    UNION ALL
+    SELECT seq, 1, id, body, '', '', heard_us, ivorn, trigger_id, url FROM skymap
+    ORDER BY seq, late, id
+"""
+_NEWEST = "SELECT document, max(revision) FROM coincidence GROUP BY id"
+_log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class Restored:
+    """How much was restored."""
+
+    sealed_alerts: int = 0
+    open_alerts: int = 0
+    noted_alerts: int = 0
+    notices: int = 0
+    skymaps: int = 0
+    coincidences: int = 0
+
+
+def restore(
+    database: sqlite3.Connection, folder: Path, engine: Engine, read_notice: ReadNotice, read_skymap: ReadSkyMap
+) -> Restored:
+    """Fill a new engine; see `Store.restore`."""
+    restored = Restored()
+    known_through = _restore_objects(database, folder, engine)
+    for survey, rows, name in database.execute("SELECT survey, rows, folder FROM part ORDER BY night, id").fetchall():
+        engine.index.adopt(map_night(folder / SEALED / name, survey))
+        restored.sealed_alerts += rows
+    _restore_alerts(database, engine, known_through, restored)
+    _restore_heard(database, engine, read_notice, read_skymap, restored)
+    said = [from_json(document) for document, _ in database.execute(_NEWEST)]
+    engine.restore_coincidences(said)
+    restored.coincidences = len(said)
+    engine.reopen()
+    return restored
+
+
+def _restore_objects(database: sqlite3.Connection, folder: Path, engine: Engine) -> dict[str, int]:
+    """The checkpoints; by survey the last batch that each of them knows."""
+    known_through = {}
+    for survey, seq, name in database.execute("SELECT survey, seq, folder FROM checkpoint").fetchall():
+        engine.index.restore_objects(survey, map_objects(folder / SEALED / name))
+        known_through[survey] = seq
+    return known_through
+
+
+def _restore_alerts(
+    database: sqlite3.Connection, engine: Engine, known_through: dict[str, int], restored: Restored
+) -> None:
+    """The batches since, in their order, many at a time between two moves of the horizon."""
+    waiting: defaultdict[tuple[str, str, bool], list[Alerts]] = defaultdict(list)
+
+    def flush() -> None:
+        for (_, what, observed), parts in waiting.items():
+            alerts = Alerts.concatenate(parts)
+            if what == "stored":
+                engine.index.restore(alerts, observed=observed)
+                restored.open_alerts += len(alerts)
+            elif not observed:
+                engine.index.note(alerts)
+                restored.noted_alerts += len(alerts)
+        waiting.clear()
+
+    rows_waiting = 0
+    for survey, seq, what, columns, number in database.execute(_BATCHES):
+        if what == "horizon":
+            flush()
+            engine.restore_horizon(number)
+            continue
+        waiting[survey, what, seq <= known_through.get(survey, 0)].append(unpack_alerts(survey, columns))
+        rows_waiting += number
+        if rows_waiting > _TOGETHER:
+            flush()
+            rows_waiting = 0
+    flush()
+
+
+def _restore_heard(
+    database: sqlite3.Connection, engine: Engine, read_notice: ReadNotice, read_skymap: ReadSkyMap, restored: Restored
+) -> None:
+    """Notices and sky maps in the order in which they were heard."""
+    for _, late, _, packed, origin, topic, heard_us, ivorn, trigger_id, url in database.execute(_HEARD):
+        body = zstandard.decompress(packed)
+        if not late:
+            for notice, skymap in read_notice(Message(body, origin, topic)):
+                engine.restore_notice(notice, skymap, heard_us)
+                restored.notices += 1
+            continue
+        density = read_skymap(KeptSkyMap(trigger_id, ivorn, url, body, heard_us))
+        if density is None:
+            _log.warning("a stored sky map cannot be read any more", trigger=trigger_id, ivorn=ivorn, url=url)
+            continue
+        engine.restore_skymap(trigger_id, ivorn, density, heard_us)
+        restored.skymaps += 1

@@ -1,0 +1,140 @@
+"""What is committed is there again."""
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from broker.config import load_config
+from broker.registry import make_matchers
+from broker.store.options import StoreOptions
+from broker.store.records import Batch, CoincidenceEntry, KeptNotice, KeptPacket, NoticeEntry
+from broker.store.store import Store
+from matchers.engine import Engine
+from schemas.densities import skymap_of
+from schemas.records import Message
+from tests.coincidences import COINCIDENCE
+from tests.matchers.made import CARRIED, T0, alerts_of, notice_of
+
+NOW = 1_600_000_000_000_000
+
+
+async def opened(folder: Path, **options) -> Store:
+    return await Store.open(folder, StoreOptions(**options), lambda: NOW)
+
+
+def proposal(**fields):
+    return Batch(
+        source="s",
+        changes=[COINCIDENCE],
+        outbox=[CoincidenceEntry("kafka", COINCIDENCE.id, COINCIDENCE.revision, ("all", "grb"))],
+        **fields,
+    )
+
+
+async def test_positions_are_those_of_what_is_durable(tmp_path):
+    store = await opened(tmp_path)
+    assert store.positions("s") == {}
+    await store.commit(Batch(source="s", positions={"t[0]": 5, "t[1]": 7}))
+    await store.commit(Batch(source="s", positions={"t[0]": 6}))
+    assert store.positions("s") == {"t[0]": 6, "t[1]": 7}
+    await store.close()
+    again = await opened(tmp_path)
+    assert again.positions("s") == {"t[0]": 6, "t[1]": 7}
+    await again.close()
+
+
+async def test_a_sink_is_sent_what_was_stored_until_it_is_done(tmp_path):
+    store = await opened(tmp_path)
+    latest = COINCIDENCE.object.alert_ids[-1]
+    await store.commit(proposal(packets=[KeptPacket("ztf", latest, "o", 0, b"packet" * 100)]))
+    for _ in range(2):
+        (delivery,) = await store.next("kafka", 10, packets=True)
+        assert delivery.publication.coincidence == COINCIDENCE
+        assert delivery.publication.substreams == ("all", "grb")
+        assert delivery.publication.packet == b"packet" * 100
+    assert store.backlog("kafka").count == 1
+    assert store.routed(COINCIDENCE.id) == {"kafka": {"all", "grb"}}
+    await store.close()
+    store = await opened(tmp_path)
+    assert (store.backlog("kafka").count, store.backlog("kafka").oldest_us) == (1, NOW)
+    (again,) = await store.next("kafka", 10)
+    assert (again.id, again.publication.coincidence, again.publication.packet) == (delivery.id, COINCIDENCE, None)
+    await store.done("kafka", [again.id])
+    assert (store.backlog("kafka").count, store.backlog("kafka").oldest_us) == (0, None)
+    assert store.routed(COINCIDENCE.id) == {"kafka": {"all", "grb"}}
+    await store.close()
+
+
+async def test_notices_are_relayed_as_they_came(tmp_path):
+    store = await opened(tmp_path)
+    notice = KeptNotice(Message(b"<xml/>", "gcn[0]@1", "gcn"), NOW, "ivo://n#1", None)
+    await store.commit(Batch(source="s", notices=[notice], outbox=[NoticeEntry("vtp", "ivo://n#1")]))
+    (delivery,) = await store.next("vtp", 1)
+    assert delivery.notice == notice
+    await store.close()
+
+
+async def test_a_wrong_batch_fails_alone_and_wholly(tmp_path):
+    store = await opened(tmp_path)
+    futures = [
+        store.commit(Batch(source="s", positions={"a": 1})),
+        store.commit(Batch(source="s", positions={"a": 2}, outbox=[CoincidenceEntry("k", "none", 1, ("all",))])),
+        store.commit(proposal()),
+    ]
+    await futures[0]
+    with pytest.raises(sqlite3.IntegrityError):
+        await futures[1]
+    await futures[2]
+    assert store.positions("s") == {"a": 1}
+    await store.close()
+
+
+def night_alerts(ids, *, time_us=T0):
+    return alerts_of([{"id": n, "obj": f"ZTF{n}", "t": time_us + n, "ra": 10 + n / 100, "dec": 20} for n in ids])
+
+
+def an_engine(**options) -> Engine:
+    config = load_config(None)
+    return Engine(
+        make_matchers(config, Path()), cuts={"ztf": config.cuts_of("ztf")}, carried={"ztf": CARRIED}, **options
+    )
+
+
+async def put(store, engine, alerts=None, notice=None):
+    """What a pipeline does with one of these."""
+    if alerts is not None:
+        taken = engine.add_alerts(alerts, NOW)
+        batch = Batch(source="s", stored=[taken.stored], noted=[taken.noted], changes=taken.changes)
+    else:
+        changes = [change for step in engine.put_notice(notice, skymap_of(notice.localisation), NOW) for change in step]
+        kept = KeptNotice(notice.message, NOW, notice.ivorn, notice.trigger_id)
+        batch = Batch(source="s", notices=[kept], changes=changes)
+    await store.commit(batch)
+
+
+def read_again(*notices):
+    known = {notice.message: notice for notice in notices}
+
+    def read(message):
+        yield known[message], skymap_of(known[message].localisation)
+
+    return read
+
+
+async def test_an_engine_is_restored(tmp_path):
+    store, engine, notice = await opened(tmp_path), an_engine(), notice_of()
+    await put(store, engine, night_alerts(range(20)))
+    await put(store, engine, notice=notice)
+    await put(store, engine, night_alerts(range(10, 30)))
+    assert len(engine.ledger) == 30
+    await store.close()
+    store, again = await opened(tmp_path), an_engine()
+    restored = await store.restore(again, read_again(notice), lambda _: None)
+    assert (restored.open_alerts, restored.notices, restored.coincidences) == (30, 1, 30)
+    assert list(again.ledger) == list(engine.ledger)
+    assert again.index.state("ztf", "ZTF15") == engine.index.state("ztf", "ZTF15")
+    assert [t.id for t in again.triggers()] == [notice.trigger_id]
+    for told in (engine, again):
+        assert told.add_alerts(night_alerts(range(30)), NOW).changes == []
+    await store.close()
