@@ -22,6 +22,8 @@ HEADER_BYTES: Final = 1 << 20
 """Most that may stand between the data of two members; a name and its attributes take some kB."""
 ALWAYS_ALLOWED: Final = 256 << 20
 """Bytes that an archive may unpack to whatever their ratio to its size; beyond, at most `MAX_RATIO` times its size."""
+_PIECE_BYTES: Final = 1 << 20
+"""Most that is unpacked before it is asked whether that is too much."""
 NAME_LENGTH: Final = 200
 """Longer names of members are cut at their beginning: every alert carries where it came from."""
 
@@ -65,15 +67,19 @@ def read_archive(
         Called with the bytes of the file that were newly read.
     """
     told = 0
-    stream = _Metered(raw)
     try:
-        with tarfile.open(fileobj=cast("BinaryIO", stream), mode="r|", tarinfo=_Member) as archive:
+        stream = _Metered(raw)
+        with tarfile.TarFile(fileobj=cast("BinaryIO", stream), tarinfo=_Member) as archive:
             for member in archive:
                 origin = f"{label}/{_shown(member.name)}"
                 # Of a file with holes, the size with the holes says nothing of the bytes that follow.
                 stream.left = (min(member.size, bytes_max) if member.issparse() else member.size) + HEADER_BYTES
                 if member.isfile() and member.size > bytes_max:
                     yield too_large(origin, member.size, bytes_max)
+                elif member.isfile() and not member.issparse():
+                    # Past tarfile's own file object, which would copy every body twice.
+                    stream.seek(member.offset_data)
+                    yield Message(stream.read(member.size), origin)
                 elif member.isfile():
                     opened = archive.extractfile(member)
                     yield Message(opened.read() if opened else b"", origin)
@@ -114,7 +120,9 @@ class _Excess(tarfile.ReadError):
 
 
 class _Metered:
-    """What tarfile reads from: ends with an error, and gives no more than ``left`` bytes.
+    """What tarfile reads from, forwards only: ends with an error, and gives no more than ``left`` bytes.
+
+    tarfile's own stream reads block by block of 10 kB and joins them, which takes longer than to read the packets.
 
     Attributes
     ----------
@@ -125,20 +133,41 @@ class _Metered:
     def __init__(self, raw: BinaryIO) -> None:
         self.left = HEADER_BYTES
         self._raw, self._plain = raw, _unpacked(raw)
-        self._total = 0
+        self._position = 0
+
+    def tell(self) -> int:
+        """How many bytes were read."""
+        return self._position
+
+    def seek(self, position: int) -> int:
+        """Read until there; tarfile never goes back."""
+        while self._position < position:
+            self._piece(min(position - self._position, _PIECE_BYTES))
+        return self._position
 
     def read(self, size: int) -> bytes:
-        """The next bytes; tarfile stops by itself at the mark that ends an archive."""
-        data = self._plain.read(size)
-        if not data:
-            raise tarfile.ReadError("it ends without its end mark")
-        self._total += len(data)
-        self.left -= len(data)
+        """So many of the next bytes; tarfile stops by itself at the mark that ends an archive."""
+        if size <= _PIECE_BYTES:
+            return self._piece(size)
+        if size > self.left:
+            raise self._excess()
+        return b"".join([self._piece(min(size - start, _PIECE_BYTES)) for start in range(0, size, _PIECE_BYTES)])
+
+    def _piece(self, size: int) -> bytes:
+        self.left -= size
         if self.left < 0:
-            raise _Excess(f"more than {HEADER_BYTES} bytes stand between two members")
-        if self._total > max(ALWAYS_ALLOWED, MAX_RATIO * self._raw.tell()):
+            raise self._excess()
+        data = self._plain.read(size)
+        if len(data) < size:
+            raise tarfile.ReadError("it ends without its end mark")
+        self._position += size
+        if self._position > ALWAYS_ALLOWED and self._position > MAX_RATIO * self._raw.tell():
             raise _Excess(f"the archive unpacks to more than {MAX_RATIO} times its size")
         return data
+
+    @staticmethod
+    def _excess() -> _Excess:
+        return _Excess(f"more than {HEADER_BYTES} bytes stand between two members")
 
 
 class _Member(tarfile.TarInfo):
