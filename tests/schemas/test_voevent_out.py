@@ -1,6 +1,7 @@
 import importlib.util
 import re
 from dataclasses import replace
+from importlib import resources
 from typing import Any
 
 import pytest
@@ -12,7 +13,8 @@ from lxml import etree
 
 from schemas.errors import ConfigurationError
 from schemas.localisation import Cone
-from schemas.records import Coincidence, Message, Role, State
+from schemas.records import Coincidence, Measurement, Message, Role, State
+from schemas.times import us_from_iso
 from schemas.voevent_notice import read_voevent
 from schemas.voevent_out import NAMESPACE, VoeventAuthor, is_ivorn, ivorn_of, voevent_bytes
 from tests.coincidences import COINCIDENCE, changed, coincidences
@@ -125,6 +127,31 @@ def test_every_param_is_explained_with_a_ucd_and_a_unit_that_exist() -> None:
             units.Unit(param.get("unit"), format="cds")
 
 
+def test_the_latest_points_of_the_light_curve_are_a_table() -> None:
+    points = tuple(
+        Measurement(number, us_from_iso("2020-01-08T00:00:00Z") + number, "g", None if number == 11 else 19.5, 0.25)
+        for number in range(12)
+    )
+    (table,) = _root(changed(object={"light_curve": points})).findall("What/Table")
+    assert table.findtext("Description") == "The latest 10 of the object's 12 stored alerts inside the window."
+    fields = [(field.get("name"), field.get("unit"), field.get("dataType")) for field in table.findall("Field")]
+    assert fields == [
+        ("alert_id", None, "string"),
+        ("time_utc", None, "string"),
+        ("band", None, "string"),
+        ("mag", "mag", "float"),
+        ("mag_err", "mag", "float"),
+    ]
+    for field in table.findall("Field"):
+        parse_ucd(field.get("ucd"), check_controlled_vocabulary=True)
+        assert field.findtext("Description")
+    rows = [[cell.text for cell in row] for row in table.findall("Data/TR")]
+    assert len(rows) == 10
+    assert rows[0] == ["2", "2020-01-08T00:00:00.000002Z", "g", "19.5", "0.25"]
+    assert rows[-1] == ["11", "2020-01-08T00:00:00.000011Z", "g", None, "0.25"]
+    assert _root(changed(object={"light_curve": ()})).find("What/Table") is None
+
+
 def test_unknown_values_have_no_param() -> None:
     root = _root(
         changed(trigger={"far_hz": None, "links": {}, "names": ()}, object={"mag": float("nan"), "mag_err": None})
@@ -224,6 +251,15 @@ def test_our_own_reader_understands_a_packet() -> None:
     assert isinstance(notice.localisation, Cone)
     assert (notice.localisation.ra_deg, notice.localisation.dec_deg) == (37.6801234, -8.4412345)
     assert [citation.relation for citation in notice.citations] == ["followup", "followup", "supersedes"]
+
+
+XSD = etree.XMLSchema(etree.parse(str(resources.files("comet") / "schema" / "VOEvent-v2.0.xsd")))
+"""IVOA's schema, as Comet brings it."""
+
+
+@given(coincidences(UNPRINTABLE) | st.sampled_from([COINCIDENCE, WITHDRAWN]))
+def test_packets_follow_ivoas_schema(coincidence: Any) -> None:
+    XSD.assertValid(_root(coincidence))
 
 
 @given(coincidences(UNPRINTABLE))
