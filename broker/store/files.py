@@ -7,7 +7,7 @@ What the database does not name is a leftover.
 import hashlib
 import os
 import shutil
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
@@ -111,6 +111,23 @@ def remove_folder(folder: Path) -> None:
         shutil.rmtree(folder, ignore_errors=True)
     else:
         folder.unlink(missing_ok=True)
+
+
+def check_sizes(folder: Path, files: Sequence[SealedFile]) -> None:
+    """See at a glance that a folder is what was written; `check_file` reads all of it.
+
+    Raises
+    ------
+    StoreDamaged
+        If a file is missing or of another size.
+    """
+    for file in files:
+        try:
+            size = (folder / file.name).stat().st_size
+        except OSError as error:
+            raise StoreDamaged(f"{folder.name}/{file.name}: {error.strerror}") from error
+        if size != file.size:
+            raise StoreDamaged(f"{folder.name}/{file.name}: {size} bytes instead of {file.size}")
 
 
 def check_file(path: Path, known: SealedFile) -> str | None:

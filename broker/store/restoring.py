@@ -3,15 +3,17 @@
 import sqlite3
 from collections import defaultdict
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import structlog
 import zstandard
 
 from broker.store.columns import unpack_alerts
-from broker.store.files import SEALED, map_night, map_objects
+from broker.store.files import SEALED, StoreDamaged, check_sizes, map_night, map_objects
 from broker.store.records import KeptSkyMap
+from broker.store.schema import sealed_files
+from broker.store.sealing import Part
 from matchers.engine import Engine
 from schemas.coincidence import from_json
 from schemas.records import Alerts, Message, Notice
@@ -40,7 +42,7 @@ _log = structlog.get_logger()
 
 @dataclass(slots=True)
 class Restored:
-    """How much was restored."""
+    """How much was restored, and what could not be: folders of sealed columns that are damaged."""
 
     sealed_alerts: int = 0
     open_alerts: int = 0
@@ -48,33 +50,63 @@ class Restored:
     notices: int = 0
     skymaps: int = 0
     coincidences: int = 0
+    damaged: list[str] = field(default_factory=list)
 
 
 def restore(
     database: sqlite3.Connection, folder: Path, engine: Engine, read_notice: ReadNotice, read_skymap: ReadSkyMap
-) -> Restored:
-    """Fill a new engine; see `Store.restore`."""
+) -> tuple[Restored, list[Part]]:
+    """Fill a new engine; see `Store.restore`. Returns the sealed parts too, as they were mapped."""
     restored = Restored()
-    known_through = _restore_objects(database, folder, engine)
-    for survey, rows, name in database.execute("SELECT survey, rows, folder FROM part ORDER BY night, id").fetchall():
-        engine.index.adopt(map_night(folder / SEALED / name, survey))
-        restored.sealed_alerts += rows
+    known_through = _restore_objects(database, folder, engine, restored)
+    parts = _restore_parts(database, folder, engine, known_through, restored)
     _restore_alerts(database, engine, known_through, restored)
     _restore_heard(database, engine, read_notice, read_skymap, restored)
     said = [from_json(document) for document, _ in database.execute(_NEWEST)]
     engine.restore_coincidences(said)
     restored.coincidences = len(said)
     engine.reopen()
-    return restored
+    return restored, parts
 
 
-def _restore_objects(database: sqlite3.Connection, folder: Path, engine: Engine) -> dict[str, int]:
+def _restore_objects(database: sqlite3.Connection, folder: Path, engine: Engine, restored: Restored) -> dict[str, int]:
     """The checkpoints; by survey the last batch that each of them knows."""
     known_through = {}
     for survey, seq, name in database.execute("SELECT survey, seq, folder FROM checkpoint").fetchall():
-        engine.index.restore_objects(survey, map_objects(folder / SEALED / name))
-        known_through[survey] = seq
+        try:
+            check_sizes(folder / SEALED / name, sealed_files(database, name))
+            engine.index.restore_objects(survey, map_objects(folder / SEALED / name))
+        except (StoreDamaged, ValueError) as error:
+            _damaged(restored, name, error)
+        else:
+            known_through[survey] = seq
     return known_through
+
+
+def _restore_parts(
+    database: sqlite3.Connection, folder: Path, engine: Engine, known_through: dict[str, int], restored: Restored
+) -> list[Part]:
+    """The sealed parts of nights. Where the checkpoint is damaged, they tell what they know of objects."""
+    parts = []
+    for number, survey, name in database.execute("SELECT id, survey, folder FROM part ORDER BY night, id").fetchall():
+        try:
+            check_sizes(folder / SEALED / name, sealed_files(database, name))
+            part = Part(number, name, map_night(folder / SEALED / name, survey))
+        except StoreDamaged as error:
+            _damaged(restored, name, error)
+            continue
+        parts.append(part)
+        engine.index.adopt(part.night)
+        restored.sealed_alerts += part.night.rows
+        if survey not in known_through:
+            for alerts in part.night.batches(_TOGETHER):
+                engine.index.note(alerts)
+    return parts
+
+
+def _damaged(restored: Restored, folder: str, error: Exception) -> None:
+    _log.error("a part of the store is damaged and left out; see `starcross store DIR check`", trouble=str(error))
+    restored.damaged.append(folder)
 
 
 def _restore_alerts(

@@ -6,6 +6,7 @@ database has gone is its ``user_version``.
 
 import sqlite3
 
+from broker.store.files import SealedFile
 from schemas.errors import ConfigurationError
 
 MIGRATIONS: tuple[str, ...] = (
@@ -146,3 +147,10 @@ def last_seq(database: sqlite3.Connection) -> int:
 def named_folders(database: sqlite3.Connection) -> set[str]:
     """Folders of sealed columns that belong to the store."""
     return {name for (name,) in database.execute("SELECT folder FROM part UNION ALL SELECT folder FROM checkpoint")}
+
+
+def sealed_files(database: sqlite3.Connection, folder: str) -> list[SealedFile]:
+    """The files that belong into a folder of sealed columns."""
+    return [
+        SealedFile(*row) for row in database.execute("SELECT name, bytes, digest FROM file WHERE folder = ?", [folder])
+    ]

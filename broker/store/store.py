@@ -9,20 +9,24 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Self, TypeVar
 
 from bridges.emit import NOWHERE, Positions
 from broker.store.batches import BatchChange
 from broker.store.database import FolderLock, open_database, open_for_reading
-from broker.store.files import SEALED, remove_leftovers
+from broker.store.expiry import STEP_ROWS, HorizonChange, outdated
+from broker.store.files import SEALED, remove_folder, remove_leftovers
 from broker.store.options import StoreOptions
 from broker.store.outbox import backlogs, read_outbox, routed_of, strike_out
 from broker.store.records import Backlog, Batch, CoincidenceEntry, Delivery, Trouble
 from broker.store.restoring import ReadNotice, ReadSkyMap, Restored, restore
 from broker.store.schema import last_seq, named_folders
+from broker.store.sealing import Sealing
 from broker.store.writer import Change, Writer
 from matchers.engine import Engine
+from schemas.times import US_PER_DAY
 
 T = TypeVar("T")
 Clock = Callable[[], int]
@@ -67,6 +71,7 @@ class Store:
         self._positions: defaultdict[str, dict[str, int]] = defaultdict(dict)
         self._outboxes: defaultdict[str, _Outbox] = defaultdict(_Outbox)
         self._routed: defaultdict[str, dict[str, frozenset[str]]] = defaultdict(dict)
+        self._sealing = Sealing(folder, options, self._writer.submit)
         self._seq = 0
 
     @classmethod
@@ -130,6 +135,7 @@ class Store:
         return self._write(change, lambda _: self._committed(batch, now_us))
 
     def _committed(self, batch: Batch, now_us: int) -> None:
+        self._sealing.noted(sum(len(alerts) for alerts in batch.noted))
         self._positions[batch.source].update(batch.positions)
         for entry in batch.outbox:
             outbox = self._outboxes[entry.sink]
@@ -187,7 +193,50 @@ class Store:
             The density that a kept sky map tells; None if it cannot be read.
         """
         folder = self.folder
-        return await self._read(lambda database: restore(database, folder, engine, read_notice, read_skymap))
+        restored, parts = await self._read(lambda database: restore(database, folder, engine, read_notice, read_skymap))
+        self._sealing.parts.update({part.id: part for part in parts})
+        self._sealing.noted(restored.noted_alerts)
+        return restored
+
+    async def seal(self, engine: Engine, turn: asyncio.Lock) -> int:
+        """Move alerts out of the database into sealed files if it is time to; how many were written.
+
+        To be called now and then. Nights that are over, and parts that have become large, are sealed by survey; parts
+        of a night that is over are merged; and what is known of objects is written down. None of it runs on the loop.
+
+        Parameters
+        ----------
+        turn
+            Held by whoever uses the engine, from there until `commit` was called with what came of it. It is taken for
+            moments only, but for a copy of what is known of objects.
+        """
+        return await self._sealing.seal(engine, turn, self._clock(), lambda: self._seq)
+
+    def expire(self, horizon_us: int, triggers: Collection[str]) -> asyncio.Task[None]:
+        """Let go what the engine let go, and what the configuration does not keep any longer.
+
+        It is in the order of the calls of `commit`: call it in the same turn as `Engine.expire`; the task that it
+        returns may be awaited later.
+
+        Parameters
+        ----------
+        horizon_us, triggers
+            `Engine.horizon_us`, and what `Engine.expire` returned.
+        """
+        self._seq += 1
+        now_us = self._clock()
+        unbound_before_us = now_us - int(self.options.retention_d * US_PER_DAY)
+        written = self._writer.submit(HorizonChange(self._seq, horizon_us, triggers, unbound_before_us))
+        return asyncio.create_task(self._let_go(written, now_us), name="store-expiry")
+
+    async def _let_go(self, written: asyncio.Future[list[str]], now_us: int) -> None:
+        folders = await written
+        self._sealing.forget(folders)
+        for name in folders:
+            await asyncio.to_thread(remove_folder, self.folder / SEALED / name)
+        for statement, values in outdated(self.options, now_us):
+            while await self._writer.submit(partial(_delete_some, statement, values)) == STEP_ROWS:
+                pass
 
     def _write(self, change: Change[T], tell: Callable[[T], None]) -> asyncio.Future[T]:
         """Hand a change to the writer; what is durable is told at once and in order, whoever waits for it or not."""
@@ -222,6 +271,10 @@ class Store:
             self._outboxes[sink].tell(backlog.count, backlog.oldest_us)
         self._routed.update(routed_of(database))
         self._seq = last_seq(database)
+
+
+def _delete_some(statement: str, values: list[int], database: sqlite3.Connection) -> int:
+    return database.execute(statement, [*values, STEP_ROWS]).rowcount
 
 
 def _taken(folder: Path) -> tuple[FolderLock, sqlite3.Connection]:
