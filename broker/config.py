@@ -8,20 +8,20 @@ import json
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator
 
+from bridges.options import Options
+from broker.store.options import StoreOptions
+from broker.substreams import SubstreamOptions
 from matchers.cuts import Cuts
 from matchers.options import BUILTIN
 from schemas.errors import ConfigurationError
 from schemas.survey import SURVEYS
 
-
-class Section(BaseModel):
-    """A table of the configuration: unknown keys are errors, values never change."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+_DECIDING = {"cuts", "survey_cuts", "triggers", "matchers"}
+Section = Options
 
 
 class TriggersSection(Section):
@@ -40,6 +40,40 @@ class MatcherSection(BaseModel):
     )
     python: str | None = Field(None, description="Instead of a kind: `file.py:ClassName`, relative to this file.")
     enabled: bool = Field(True, description="False switches the matcher off.")
+
+
+class SourceSection(BaseModel):
+    """One source of messages. Its other keys are the options of its kind."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    kind: str = Field(description="What it is; `starcross check` names the kinds.")
+    enabled: bool = Field(True, description="False switches the source off.")
+
+
+class SinkSection(BaseModel):
+    """One sink of coincidences. Its other keys are the options of its kind."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    kind: str = Field(description="What it is; `starcross check` names the kinds.")
+    enabled: bool = Field(True, description="False switches the sink off; what waits for it in the store is kept.")
+    substreams: tuple[str, ...] | None = Field(None, description="Names of substreams to send; by default all.")
+    relay_notices: bool = Field(
+        False, description="Also pass on the notices that came in over Kafka, where the kind can."
+    )
+
+
+class ServiceSection(Section):
+    """The process of `starcross run`."""
+
+    http_host: str = Field("127.0.0.1", description="Address of health, readiness, metrics and status.")
+    http_port: int = Field(8090, ge=0, le=65535, description="Its port; 0 takes a free one.")
+    step_alerts: int = Field(500, ge=1, le=100_000, description="Alerts matched before others get a turn.")
+    stop_within_s: float = Field(20.0, gt=0, le=600, description="Time to finish and flush after SIGTERM.")
+    maintain_every_s: float = Field(60.0, gt=0, le=86_400, description="Pause between expiry and sealing of nights.")
+    log_format: Literal["auto", "console", "json"] = Field("auto", description="`auto`: readable on a terminal.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="The least that is logged.")
 
 
 class LsstSection(Section):
@@ -84,6 +118,11 @@ class Config(Section):
     lsst: LsstSection = LsstSection()
     voevent: VoeventSection = VoeventSection()
     replay: ReplaySection = ReplaySection()
+    sources: dict[str, SourceSection] = Field(default_factory=dict)
+    sinks: dict[str, SinkSection] = Field(default_factory=dict)
+    substreams: dict[str, SubstreamOptions] = Field(default_factory=lambda: {"all": SubstreamOptions()})
+    store: StoreOptions = StoreOptions()
+    service: ServiceSection = ServiceSection()
 
     @field_validator("matchers", mode="before")
     @classmethod
@@ -96,8 +135,8 @@ class Config(Section):
         return Cuts.model_validate(self.cuts.model_dump() | self.survey_cuts.get(survey, {}))
 
     def fingerprint(self) -> str:
-        """First 16 hex digits of the SHA-256 of every value: equal for equal configurations."""
-        text = json.dumps(self.model_dump(mode="json"), sort_keys=True, ensure_ascii=False)
+        """First 16 hex digits of the SHA-256 of all that decides on coincidences: cuts, triggers and matchers."""
+        text = json.dumps(self.model_dump(mode="json", include=_DECIDING), sort_keys=True, ensure_ascii=False)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

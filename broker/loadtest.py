@@ -2,18 +2,21 @@
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from time import perf_counter, time_ns
 
 import numpy as np
 
+from bridges.emit import NOWHERE, Positions
 from bridges.simulator import NightPlan, SimulatorSource
 from broker.config import Config
 from broker.interfaces import Emit, Matcher
-from broker.pipeline import Pipeline, make_engine
+from broker.pipeline import Hooks, KeepNothing, Pipeline, Stages, make_engine
 from broker.reader import Reader
 from broker.replay import software_name
-from schemas.records import Coincidence, Message, Receipt
+from broker.store.records import Batch
+from schemas.records import Message, Receipt
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,27 +46,23 @@ async def load_test(
     found: set[str] = set()
     rejected = 0
 
-    async def deliver(change: Coincidence) -> None:
-        found.add(change.id)
+    def taken(_: Sequence[Message], batch: Batch, stages: Stages) -> None:
+        nonlocal rejected
+        durations.append(stages.read_s + stages.waited_s + stages.matched_s + stages.kept_s)
+        rejected += len(batch.rejected)
+        found.update(change.id for change in batch.changes)
 
     pipeline = Pipeline(
         make_engine(config, matchers, software_name()),
         reader,
-        step_alerts=config.replay.batch_alerts,
-        deliver=deliver,
+        KeepNothing(),
         clock=lambda: time_ns() // 1000,
+        step_alerts=config.service.step_alerts,
+        include_tests=config.triggers.include_tests,
+        hooks=Hooks(taken=taken),
     )
-
-    async def emit(messages: Sequence[Message]) -> Receipt:
-        nonlocal rejected
-        began = perf_counter()
-        receipt = await pipeline.emit(messages)
-        durations.append(perf_counter() - began)
-        rejected += len(receipt.rejected)
-        return receipt
-
     source = SimulatorSource(seed, NightPlan(), alerts_per_s=alerts_per_s or None, endless=True)
-    took = await _run_for(source, emit, seconds, alerts_per_s)
+    took = await _run_for(source, pipeline.inlet("simulator"), seconds, alerts_per_s)
     received = sum(pipeline.engine.counts.received.values())
     median_s, high_s = np.percentile(durations or [0.0], [50, 99])
     return LoadReport(took, received, rejected, len(found), received / took, float(median_s), float(high_s))
@@ -74,23 +73,32 @@ async def _run_for(source: SimulatorSource, emit: Emit, seconds: float, alerts_p
 
     It begins with the first batch, as the simulation before it takes seconds itself, and ends with a whole one.
     """
-    began: float | None = None
-    ends = 0.0
-
-    async def timed(messages: Sequence[Message]) -> Receipt:
-        nonlocal began, ends
-        if began is None:
-            waited_s = len(messages) / alerts_per_s if alerts_per_s else 0.0
-            began = perf_counter() - waited_s
-            ends = asyncio.get_running_loop().time() - waited_s + seconds
-        limit.reschedule(None)
-        receipt = await emit(messages)
-        limit.reschedule(ends)
-        return receipt
-
-    try:
-        async with asyncio.timeout(None) as limit:
+    limit = asyncio.timeout(None)
+    timed = _Timed(emit, limit, seconds, alerts_per_s)
+    with suppress(TimeoutError):
+        async with limit:
             await source.run(timed)
-    except TimeoutError:
-        pass
-    return seconds if began is None else perf_counter() - began
+    return seconds if timed.began_s is None else perf_counter() - timed.began_s
+
+
+class _Timed:
+    """An emit whose time begins with its first batch and ends between two."""
+
+    def __init__(self, emit: Emit, limit: asyncio.Timeout, seconds: float, alerts_per_s: float) -> None:
+        self._emit, self._limit, self._seconds, self._alerts_per_s = emit, limit, seconds, alerts_per_s
+        self._ends_s = 0.0
+        self.began_s: float | None = None
+
+    @property
+    def positions(self) -> Positions:
+        return self._emit.positions
+
+    async def __call__(self, messages: Sequence[Message], positions: Positions = NOWHERE) -> Receipt:
+        if self.began_s is None:
+            waited_s = len(messages) / self._alerts_per_s if self._alerts_per_s else 0.0
+            self.began_s = perf_counter() - waited_s
+            self._ends_s = asyncio.get_running_loop().time() - waited_s + self._seconds
+        self._limit.reschedule(None)
+        receipt = await self._emit(messages, positions)
+        self._limit.reschedule(self._ends_s)
+        return receipt

@@ -1,21 +1,42 @@
-"""Messages of a live source through the engine: what every source's ``emit`` does."""
+"""What every source's ``emit`` does: read a batch, match it, keep what came of it, and only then say that it is taken.
+
+Reading and the making of densities run in threads. The engine has one turn at a time, on the loop, in short steps.
+Whoever has the turn hands its batch to the store before the next gets it, so that the store's order is the engine's.
+"""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from time import perf_counter
+from typing import Any, Protocol
 
+import structlog
+
+from bridges.emit import NOWHERE, Positions
 from broker.config import Config
 from broker.interfaces import Matcher
+from broker.packets import packets_to_keep
 from broker.reader import Reader
+from broker.store.options import PacketPolicy
+from broker.store.records import Batch, Capped, CoincidenceEntry, Entry, KeptNotice, KeptSkyMap, NoticeEntry
+from broker.substreams import Router, Substream, SubstreamOptions, night_of_instant
 from matchers.engine import Engine
 from schemas.densities import skymap_of
-from schemas.errors import BadSkyMap
-from schemas.reading import Reading
-from schemas.records import Coincidence, Message, Notice, Receipt, Rejection
+from schemas.errors import BadSkyMap, Reason
+from schemas.records import Alerts, Coincidence, Message, Notice, Receipt, Rejection, Role
 from schemas.sky import SkyMap
+from schemas.skymap import read_skymap
 from schemas.survey import SURVEYS
+from schemas.times import US_PER_DAY
+
+log = structlog.get_logger()
 
 Clock = Callable[[], int]
 """The instant now, in microseconds since 1970-01-01 UTC."""
+MAPS = "maps"
+"""The source of linked sky maps, in the store and in metrics."""
 
 
 def make_engine(config: Config, matchers: Sequence[Matcher], software: str) -> Engine:
@@ -27,70 +48,324 @@ def make_engine(config: Config, matchers: Sequence[Matcher], software: str) -> E
         include_tests=config.triggers.include_tests,
         software=software,
         config_hash=config.fingerprint(),
+        retention_us=round(config.store.retention_d * US_PER_DAY),
     )
+
+
+class Keeper(Protocol):
+    """What keeps batches: the store, or nothing at all."""
+
+    def positions(self, source: str) -> Positions:
+        """Where a source stood with the last batch that was kept."""
+
+    def commit(self, batch: Batch) -> asyncio.Future[None]:
+        """Keep a batch, which is safe once the future is done. Batches are kept in the order of the calls."""
+
+
+class KeepNothing:
+    """A keeper for load tests and benchmarks, where nothing needs to survive."""
+
+    def positions(self, source: str) -> Positions:  # noqa: ARG002 - as `Keeper` has it
+        """Nowhere."""
+        return NOWHERE
+
+    def commit(self, batch: Batch) -> asyncio.Future[None]:  # noqa: ARG002 - as `Keeper` has it
+        """Forget it."""
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        done.set_result(None)
+        return done
+
+
+@dataclass(frozen=True, slots=True)
+class Stages:
+    """How long a batch took, in seconds: to be read, to get its turn, to be matched and to be kept."""
+
+    read_s: float
+    waited_s: float
+    matched_s: float
+    kept_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Hooks:
+    """What the pipeline tells others, once a batch is kept.
+
+    Attributes
+    ----------
+    taken
+        Its messages, what was kept of them, and how long it took.
+    linked
+        A notice with a link to a sky map, which is not at hand yet.
+    stored
+        Something new lies in an outbox.
+    """
+
+    taken: Callable[[Sequence[Message], Batch, Stages], None] = lambda *_: None
+    linked: Callable[[Notice], None] = lambda _: None
+    stored: Callable[[], None] = lambda: None
+
+
+@dataclass(frozen=True, slots=True)
+class Audience:
+    """Who gets what.
+
+    Attributes
+    ----------
+    substreams
+        By sink: the substreams that it sends.
+    relays
+        The sinks that pass on notices.
+    """
+
+    substreams: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    relays: tuple[str, ...] = ()
+
+
+EVERYTHING = Substream("all", SubstreamOptions(), lambda _: True)
 
 
 class Pipeline:
     """One engine, fed by sources in the order in which they emit.
 
-    Decoding and the building of densities run in a thread, so that the loop stays free; the engine itself runs on the
-    loop, in steps of at most ``step_alerts``.
-
     Parameters
     ----------
-    deliver
-        Awaited with each change of a coincidence, in order.
+    keeper
+        Keeps what came of a batch.
+    router, audience
+        Decide which change goes where.
     clock
         Stamps the changes.
+    packets
+        What is kept of packets that matched nothing.
+    step_alerts
+        The engine takes so many alerts, and then others get the loop.
+
+    Attributes
+    ----------
+    turn
+        Held by whoever uses the engine.
+    failed
+        Done, with what was raised, once the engine failed: what is in memory may differ from what is stored then, so
+        that nothing more is taken, and the process is to be started anew.
     """
 
     def __init__(
         self,
         engine: Engine,
         reader: Reader,
+        keeper: Keeper,
         *,
-        step_alerts: int,
-        deliver: Callable[[Coincidence], Awaitable[None]],
         clock: Clock,
+        router: Router | None = None,
+        audience: Audience | None = None,
+        packets: PacketPolicy = "none",
+        step_alerts: int = 500,
+        include_tests: bool = False,
+        hooks: Hooks | None = None,
     ) -> None:
-        self.engine = engine
-        self._reader = reader
-        self._step_alerts = step_alerts
-        self._deliver = deliver
-        self._clock = clock
-        self._turn = asyncio.Lock()
+        self.engine, self.reader, self.keeper = engine, reader, keeper
+        self.router = router or Router([EVERYTHING])
+        self.audience = audience or Audience()
+        self.turn = asyncio.Lock()
+        self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.failed.add_done_callback(asyncio.Future.exception)  # whoever emitted was told as well
+        self._clock, self._packets, self._step_alerts, self._include_tests = clock, packets, step_alerts, include_tests
+        self._hooks = hooks or Hooks()
+        self._running: set[asyncio.Task[Any]] = set()
 
-    async def emit(self, messages: Sequence[Message]) -> Receipt:
-        """Read, index and match a batch, as `broker.interfaces.Emit` promises."""
-        async with self._turn:
-            readings = await self._reader.read_async(messages)
-            rejected = [rejection for reading in readings for rejection in reading.rejections]
-            for reading in readings:
-                for alerts in reading.alerts:
-                    for first in range(0, len(alerts), self._step_alerts):
-                        step = alerts.take(slice(first, first + self._step_alerts))
-                        await self._publish(self.engine.add_alerts(step, self._clock()).changes)
-                for notice, skymap in await asyncio.to_thread(_with_densities, reading, rejected):
-                    for changes in self.engine.put_notice(notice, skymap, self._clock()):
-                        await self._publish(changes)
+    def inlet(self, source: str, *, relayed: bool = False) -> "Inlet":
+        """What a source of this name emits to; ``relayed``: its notices go to the sinks that pass notices on."""
+        return Inlet(self, source, relayed=relayed)
+
+    async def take(
+        self, source: str, messages: Sequence[Message], positions: Positions = NOWHERE, *, relayed: bool = False
+    ) -> Receipt:
+        """Take a batch in, as `bridges.emit.Emit` promises."""
+        receipt: Receipt = await self._whole(self._take(source, messages, positions, relayed=relayed))
+        return receipt
+
+    async def take_skymap(self, trigger_id: str, ivorn: str, url: str, message: Message) -> Receipt:
+        """Take in the map to which a notice of a trigger linked."""
+        receipt: Receipt = await self._whole(self._take_skymap(trigger_id, ivorn, url, message))
+        return receipt
+
+    async def act(self, source: str, act: Callable[[Engine], Iterable[list[Coincidence]]]) -> None:
+        """Do something to the engine, and keep what it changed under the name of a source."""
+        await self._whole(self._act(source, act))
+
+    async def close(self) -> None:
+        """Wait for what is under way."""
+        while self._running:
+            await asyncio.wait(self._running)
+
+    def _whole(self, work: Coroutine[Any, Any, Any]) -> Awaitable[Any]:
+        """Work that is finished even if who waits for it is cancelled: engine and store must not part."""
+        task = asyncio.create_task(work)
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        return asyncio.shield(task)
+
+    async def _take(self, source: str, messages: Sequence[Message], positions: Positions, *, relayed: bool) -> Receipt:
+        began_s = perf_counter()
+        readings = await self.reader.read_async(messages)
+        rejected = [rejection for reading in readings for rejection in reading.rejections]
+        notices = [notice for reading in readings for notice in reading.notices]
+        heard = await asyncio.to_thread(self._with_densities, notices, rejected) if notices else []
+        # A map says where, but not of which trigger; what links to it says that.
+        rejected += [
+            Rejection(skymap.origin, Reason.UNLINKED, "a sky map by itself: no notice came with it")
+            for reading in readings
+            for skymap in reading.skymaps
+        ]
+        alerts = [part for reading in readings for part in reading.alerts]
         bad = {rejection.origin for rejection in rejected}
+        bodies = {message.origin: message.body for message in messages if message.origin in bad}
+
+        async def work() -> Batch:
+            changes, stored, noted = await self._match(alerts, heard)
+            return Batch(
+                source=source,
+                positions=positions,
+                stored=stored,
+                noted=noted,
+                packets=packets_to_keep(messages, stored, changes, self._packets, self.reader.without_stamps),
+                notices=[KeptNotice(n.message, self._clock(), n.ivorn, n.trigger_id) for n in notices],
+                rejected=[(rejection, bodies.get(rejection.origin, b"")) for rejection in rejected],
+                changes=changes,
+                **self._addressed(changes, notices if relayed else ()),
+            )
+
+        await self._in_turn(work, messages, perf_counter() - began_s)
+        for notice in notices:
+            if notice.skymap_url is not None and notice.trigger_id is not None:
+                self._hooks.linked(notice)
         return Receipt(sum(message.origin not in bad for message in messages), tuple(rejected))
 
-    async def _publish(self, changes: Sequence[Coincidence]) -> None:
-        for change in changes:
-            await self._deliver(change)
-        await asyncio.sleep(0)  # whoever waits for the loop gets it between two steps
+    async def _take_skymap(self, trigger_id: str, ivorn: str, url: str, message: Message) -> Receipt:
+        began_s = perf_counter()
+        rejected: tuple[Rejection, ...] = ()
+        skymap: SkyMap | None = None
+        try:
+            skymap = await asyncio.to_thread(read_skymap, message.body)
+        except BadSkyMap as error:
+            rejected = (Rejection(message.origin, error.reason, error.detail),)
+
+        async def work() -> Batch:
+            if skymap is None:
+                return Batch(source=MAPS, rejected=[(rejection, message.body) for rejection in rejected])
+            now_us = self._clock()
+            changes = await _in_steps(self.engine.put_skymap(trigger_id, ivorn, skymap, now_us))
+            kept = KeptSkyMap(trigger_id=trigger_id, ivorn=ivorn, url=url, body=message.body, heard_us=now_us)
+            return Batch(source=MAPS, skymaps=[kept], changes=changes, **self._addressed(changes))
+
+        await self._in_turn(work, [message], perf_counter() - began_s)
+        return Receipt(0 if rejected else 1, rejected)
+
+    async def _act(self, source: str, act: Callable[[Engine], Iterable[list[Coincidence]]]) -> None:
+        async def work() -> Batch:
+            changes = await _in_steps(iter(act(self.engine)))
+            return Batch(source=source, changes=changes, **self._addressed(changes))
+
+        await self._in_turn(work, [], 0.0)
+
+    async def _in_turn(self, work: Callable[[], Awaitable[Batch]], messages: Sequence[Message], read_s: float) -> None:
+        """Use the engine, and keep what came of it."""
+        began_s = perf_counter()
+        async with self.turn:
+            turn_s = perf_counter()
+            if self.failed.done():
+                raise RuntimeError("the engine failed; nothing is taken any more")
+            with self._fatal():
+                batch = await work()
+            matched_s = perf_counter()
+            keeping = self.keeper.commit(batch)
+        with self._fatal():
+            await keeping
+        self._hooks.taken(
+            messages, batch, Stages(read_s, turn_s - began_s, matched_s - turn_s, perf_counter() - matched_s)
+        )
+        if batch.outbox:
+            self._hooks.stored()
+
+    @contextmanager
+    def _fatal(self) -> Iterator[None]:
+        """What goes wrong here is a mistake of ours that leaves engine and store at odds."""
+        try:
+            yield
+        except Exception as error:
+            if not self.failed.done():
+                self.failed.set_exception(error)
+            raise
+
+    async def _match(
+        self, alerts: Sequence[Alerts], heard: Sequence[tuple[Notice, SkyMap | None]]
+    ) -> tuple[list[Coincidence], list[Alerts], list[Alerts]]:
+        """What alerts and notices changed, which alerts are new, and which were cut."""
+        changes: list[Coincidence] = []
+        stored, noted = [], []
+        for part in alerts:
+            for first in range(0, len(part), self._step_alerts):
+                taken = self.engine.add_alerts(part.take(slice(first, first + self._step_alerts)), self._clock())
+                changes += taken.changes
+                stored.append(taken.stored)
+                noted.append(taken.noted)
+                await asyncio.sleep(0)
+        for notice, skymap in heard:
+            changes += await _in_steps(self.engine.put_notice(notice, skymap, self._clock()))
+        return changes, [part for part in stored if len(part)], [part for part in noted if len(part)]
+
+    def _addressed(self, changes: Sequence[Coincidence], notices: Sequence[Notice] = ()) -> dict[str, Any]:
+        """Outbox and capped changes, for a batch."""
+        routes = self.router.route(changes)
+        for name, error in routes.failed:
+            log.error("substream's function failed", substream=name, error=f"{type(error).__name__}: {error}")
+        outbox: list[Entry] = [NoticeEntry(sink, notice.ivorn) for notice in notices for sink in self.audience.relays]
+        for change, names in routes.sent:
+            for sink, wanted in self.audience.substreams.items():
+                if mine := tuple(name for name in names if name in wanted):
+                    outbox.append(CoincidenceEntry(sink, change.id, change.revision, mine))
+        capped = [Capped(name, night_of_instant(c.changed_us), c.id, c.revision) for name, c in routes.capped]
+        return {"outbox": outbox, "capped": capped}
+
+    def _with_densities(
+        self, notices: Sequence[Notice], rejected: list[Rejection]
+    ) -> list[tuple[Notice, SkyMap | None]]:
+        """Each notice with the density of the position that it states."""
+        return [(notice, self._density(notice, rejected)) for notice in notices]
+
+    def _density(self, notice: Notice, rejected: list[Rejection]) -> SkyMap | None:
+        if notice.trigger_id is None or notice.localisation is None:
+            return None
+        if not self._include_tests and notice.role in {Role.TEST, Role.MOCK}:
+            return None
+        try:
+            return skymap_of(notice.localisation)
+        except BadSkyMap as error:
+            rejected.append(Rejection(notice.message.origin, error.reason, error.detail))
+            return None
 
 
-def _with_densities(reading: Reading, rejected: list[Rejection]) -> list[tuple[Notice, SkyMap | None]]:
-    """Each notice with the density of the position that it states."""
-    made: list[tuple[Notice, SkyMap | None]] = []
-    for notice in reading.notices:
-        skymap = None
-        if notice.trigger_id is not None and notice.localisation is not None:
-            try:
-                skymap = skymap_of(notice.localisation)
-            except BadSkyMap as error:
-                rejected.append(Rejection(notice.message.origin, error.reason, error.detail))
-        made.append((notice, skymap))
-    return made
+class Inlet:
+    """What a source emits to: `bridges.emit.Emit`."""
+
+    def __init__(self, pipeline: Pipeline, source: str, *, relayed: bool) -> None:
+        self._pipeline, self._source = pipeline, source
+        self._take = partial(pipeline.take, source, relayed=relayed)
+
+    @property
+    def positions(self) -> Positions:
+        """As kept with the last batch."""
+        return self._pipeline.keeper.positions(self._source)
+
+    async def __call__(self, messages: Sequence[Message], positions: Positions = NOWHERE) -> Receipt:
+        """Take a batch in."""
+        return await self._take(messages, positions)
+
+
+async def _in_steps(steps: Iterator[list[Coincidence]]) -> list[Coincidence]:
+    """All changes of a search, with the loop free between its steps."""
+    changes: list[Coincidence] = []
+    for found in steps:
+        changes += found
+        await asyncio.sleep(0)
+    return changes

@@ -11,6 +11,7 @@ from schemas.catalogue import SchemaCatalogue
 from schemas.errors import BadPacket, Reason, UnknownSchema
 from schemas.reading import Reading, read_message
 from schemas.records import Message, Rejection
+from schemas.stamps import without_stamps
 from schemas.survey import looks_like_alerts, read_batch
 
 
@@ -52,6 +53,10 @@ class Reader:
         if missing and self._registry_url:
             await self._ask(self._registry_url, missing)
         return await asyncio.to_thread(self._decode, messages)
+
+    def without_stamps(self, body: bytes) -> bytes:
+        """A survey's packet without its cutout images; see `schemas.stamps.without_stamps`."""
+        return without_stamps(body, self._catalogue)
 
     def _missing(self, messages: Sequence[Message]) -> set[int]:
         ids = {schema_id for message in messages if (schema_id := confluent_id(message.body)) is not None}

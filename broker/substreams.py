@@ -151,13 +151,14 @@ class Router:
 
     def _is_full(self, substream: Substream, now_us: int) -> bool:
         most = substream.options.most_per_night
-        return most is not None and self._of_night[substream.name, _night(now_us)] >= most
+        return most is not None and self._of_night[substream.name, night_of_instant(now_us)] >= most
 
     def _remember(self, name: str, coincidence_id: str, changed_us: int) -> None:
         if coincidence_id not in self._sent[name]:
             self._sent[name].add(coincidence_id)
-            self._of_night[name, _night(changed_us)] += 1
+            self._of_night[name, night_of_instant(changed_us)] += 1
 
 
-def _night(instant_us: int) -> int:
+def night_of_instant(instant_us: int) -> int:
+    """Number of the night in which an instant lies, as `matchers.nights.night_of` counts."""
     return int(night_of(np.array([instant_us]))[0])

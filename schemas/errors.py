@@ -35,6 +35,8 @@ class Reason(StrEnum):
     NOT_A_MAP = "not_a_map"
     NOT_NORMALISED = "not_normalised"
     UNSUPPORTED = "unsupported"
+    UNLINKED = "unlinked"
+    REFUSED = "refused"
 
 
 class StarcrossError(Exception):

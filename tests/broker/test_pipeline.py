@@ -2,15 +2,22 @@
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+import pytest
+
+from bridges.emit import Positions
 from broker.config import load_config
-from broker.pipeline import Pipeline, make_engine
+from broker.pipeline import Audience, Pipeline, make_engine
 from broker.reader import Reader
 from broker.registry import make_matchers
+from broker.store.records import Batch, CoincidenceEntry, NoticeEntry
 from schemas.catalogue import SchemaCatalogue
 from schemas.errors import Reason
 from schemas.records import Coincidence, Message, State
 from tests.e2e.hostile_inputs import GOOD_ALERT, GOOD_NOTICE
+from tests.schemas.maps import flat
 from tests.schemas.voevent_packets import packet
 from tests.survey_packets import ZTF, container, ztf_alert
 
@@ -18,26 +25,52 @@ ALERT, NOTICE = Message(GOOD_ALERT, "alert"), Message(GOOD_NOTICE, "notice")
 NOW = 1_600_000_000_000_000
 
 
-def pipeline(*settings: str, step_alerts: int = 100) -> tuple[Pipeline, list[Coincidence]]:
+class Kept:
+    """Keeps batches in memory, once it is allowed to."""
+
+    def __init__(self) -> None:
+        self.batches: list[Batch] = []
+        self.allowed = asyncio.Event()
+        self.allowed.set()
+
+    def positions(self, source: str) -> Positions:
+        found: dict[str, int] = {}
+        for batch in self.batches:
+            found |= batch.positions if batch.source == source else {}
+        return found
+
+    def commit(self, batch: Batch) -> asyncio.Future[None]:
+        self.batches.append(batch)
+        return asyncio.ensure_future(self._wait())
+
+    async def _wait(self) -> None:
+        await self.allowed.wait()
+
+    async def has(self, batches: int) -> None:
+        """Wait until so many were to be kept."""
+        while len(self.batches) < batches:  # noqa: ASYNC110 - what is waited for is another task's next step
+            await asyncio.sleep(0)
+
+    @property
+    def changes(self) -> list[Coincidence]:
+        return [change for batch in self.batches for change in batch.changes]
+
+
+def pipeline(*settings: str, step_alerts: int = 100, **options: Any) -> tuple[Pipeline, Kept]:
     config = load_config(None, settings)
-    delivered: list[Coincidence] = []
-
-    async def deliver(change: Coincidence) -> None:
-        await asyncio.sleep(0)
-        delivered.append(change)
-
+    kept = Kept()
     engine = make_engine(config, make_matchers(config, Path()), "a test")
     reader = Reader(SchemaCatalogue(), None)
-    return Pipeline(engine, reader, step_alerts=step_alerts, deliver=deliver, clock=lambda: NOW), delivered
+    return Pipeline(engine, reader, kept, clock=lambda: NOW, step_alerts=step_alerts, **options), kept
 
 
 async def test_either_direction_finds_the_same():
     for order in ([ALERT, NOTICE], [NOTICE, ALERT]):
-        pipe, delivered = pipeline()
+        pipe, kept = pipeline()
         for message in order:
-            receipt = await pipe.emit([message])
+            receipt = await pipe.take("a", [message])
             assert (receipt.accepted, receipt.rejected) == (1, ())
-        (found,) = delivered
+        (found,) = kept.changes
         assert (found.trigger.id, found.object.object_id, found.state) == (
             "fermi-gbm:600117987", "ZTF20aaaaaaa", State.PROPOSED,
         )  # fmt: skip
@@ -45,36 +78,37 @@ async def test_either_direction_finds_the_same():
 
 
 async def test_a_receipt_names_what_was_not_readable():
-    pipe, delivered = pipeline()
-    receipt = await pipe.emit([ALERT, Message(b"?", "text"), NOTICE, Message(b"Obj\x01", "cut")])
+    pipe, kept = pipeline()
+    receipt = await pipe.take("a", [ALERT, Message(b"?", "text"), NOTICE, Message(b"Obj\x01", "cut")])
     assert receipt.accepted == 2
     assert {(r.origin, r.reason) for r in receipt.rejected} == {
         ("text", Reason.UNKNOWN_FORMAT),
         ("cut", Reason.TRUNCATED),
     }
-    assert len(delivered) == 1
+    assert len(kept.changes) == 1
 
 
 async def test_a_position_that_makes_no_density_is_rejected_and_its_notice_still_heard():
     body = b"""{"$schema": "https://gcn.nasa.gov/schema/v4.0.0/gcn/notices/km3net/alert.schema.json", "id": "1",
             "trigger_time": "2026-01-01T00:00:00Z", "healpix_file": "U0lNUExFICA9"}"""
     pipe, _ = pipeline()
-    receipt = await pipe.emit([Message(body, "notice")])
+    receipt = await pipe.take("a", [Message(body, "notice")])
     assert [(r.origin, r.reason) for r in receipt.rejected] == [("notice", Reason.TRUNCATED)]
     (trigger,) = pipe.engine.triggers()
     assert trigger.skymap is None
 
 
 async def test_notices_of_no_trigger_are_accepted_and_ignored():
-    pipe, delivered = pipeline()
-    receipt = await pipe.emit([Message(packet(129, position=(1, 2), radius=None), "pointing")])
-    assert (receipt.accepted, delivered, list(pipe.engine.triggers())) == (1, [], [])
+    pipe, kept = pipeline()
+    receipt = await pipe.take("a", [Message(packet(129, position=(1, 2), radius=None), "pointing")])
+    assert (receipt.accepted, kept.changes, list(pipe.engine.triggers())) == (1, [], [])
+    assert [notice.trigger_id for notice in kept.batches[0].notices] == [None]
 
 
 async def test_large_batches_are_matched_in_steps_and_leave_the_loop_free():
     alerts = container(ZTF, [ztf_alert(candid=n, jdstarthist=2458849.75, object_id=f"ZTF{n}") for n in range(25)])
-    pipe, delivered = pipeline(step_alerts=10)
-    await pipe.emit([NOTICE])
+    pipe, kept = pipeline(step_alerts=10)
+    await pipe.take("a", [NOTICE])
     turns = 0
 
     async def others() -> None:
@@ -84,16 +118,112 @@ async def test_large_batches_are_matched_in_steps_and_leave_the_loop_free():
             await asyncio.sleep(0)
 
     neighbour = asyncio.create_task(others())
-    await pipe.emit([Message(alerts, "many")])
+    await pipe.take("a", [Message(alerts, "many")])
     neighbour.cancel()
-    assert len(delivered) == 25
+    assert len(kept.changes) == 25
     assert turns > 3
 
 
 async def test_two_sources_take_turns():
-    pipe, delivered = pipeline()
-    receipts = await asyncio.gather(*(pipe.emit([message]) for message in (NOTICE, ALERT, NOTICE, ALERT)))
+    pipe, kept = pipeline()
+    receipts = await asyncio.gather(*(pipe.take("a", [message]) for message in (NOTICE, ALERT, NOTICE, ALERT)))
     assert [receipt.accepted for receipt in receipts] == [1, 1, 1, 1]
-    assert len(delivered) == 1
+    assert len(kept.changes) == 1
     assert pipe.engine.counts.duplicate_notices == 1
     assert pipe.engine.counts.duplicates["ztf"] == 1
+
+
+async def test_a_batch_holds_all_that_it_changed_with_the_position_of_its_source():
+    pipe, kept = pipeline()
+    inlet = pipe.inlet("survey")
+    assert inlet.positions == {}
+    await inlet([NOTICE, ALERT, Message(b"?", "text")], {"topic[0]": 3})
+    (batch,) = kept.batches
+    assert (batch.source, batch.positions, inlet.positions) == ("survey", {"topic[0]": 3}, {"topic[0]": 3})
+    assert pipe.inlet("other").positions == {}
+    (stored,) = batch.stored
+    assert stored.object_id.tolist() == ["ZTF20aaaaaaa"]
+    assert [(n.message.origin, n.trigger_id, n.heard_us) for n in batch.notices] == [
+        ("notice", "fermi-gbm:600117987", NOW)
+    ]
+    assert [(rejection.origin, body) for rejection, body in batch.rejected] == [("text", b"?")]
+    (packet_kept,) = batch.packets
+    assert (packet_kept.body, packet_kept.matched, packet_kept.object_id) == (GOOD_ALERT, True, "ZTF20aaaaaaa")
+
+
+@pytest.mark.parametrize(("policy", "kept_bytes"), [("none", 0), ("stripped", 1), ("full", 2)])
+async def test_packets_that_matched_nothing_are_kept_by_choice(policy, kept_bytes):
+    alert = ztf_alert(jdstarthist=2458849.75) | {"cutoutScience": {"fileName": "a", "stampData": b"\0" * 5000}}
+    body = container(ZTF, [alert])
+    pipe, kept = pipeline(packets=policy)
+    await pipe.take("a", [Message(body, "alert")])
+    found = [(packet.matched, (len(packet.body) > 5000) + 1) for packet in kept.batches[0].packets]
+    assert found == ([(False, kept_bytes)] if kept_bytes else [])
+
+
+async def test_changes_go_to_the_sinks_of_their_substreams_and_relayed_notices_to_those_that_pass_them_on():
+    audience = Audience({"kafka": frozenset({"all"}), "other": frozenset({"none"})}, ("vtp",))
+    pipe, kept = pipeline(audience=audience)
+    await pipe.inlet("gcn", relayed=True)([NOTICE])
+    await pipe.inlet("survey", relayed=True)([ALERT])
+    ((relayed,), (entry,)) = (batch.outbox for batch in kept.batches)
+    assert relayed == NoticeEntry("vtp", kept.batches[0].notices[0].ivorn)
+    (change,) = kept.changes
+    assert entry == CoincidenceEntry("kafka", change.id, 1, ("all",))
+
+
+async def test_what_is_begun_is_kept_even_if_its_source_is_cancelled():
+    pipe, kept = pipeline()
+    kept.allowed.clear()
+    source = asyncio.create_task(pipe.take("a", [ALERT], {"t": 1}))
+    await kept.has(1)
+    source.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await source
+    closing = asyncio.create_task(pipe.close())
+    await asyncio.sleep(0)
+    assert not closing.done()
+    kept.allowed.set()
+    await closing
+    assert kept.positions("a") == {"t": 1}
+
+
+async def test_batches_are_kept_in_the_order_of_the_engine():
+    pipe, kept = pipeline()
+    kept.allowed.clear()
+    takes = [asyncio.create_task(pipe.take(name, [message])) for name, message in [("a", ALERT), ("b", NOTICE)]]
+    await kept.has(2)
+    assert len(kept.batches[1].changes) + len(kept.batches[0].changes) == 1, "the second is matched meanwhile"
+    kept.allowed.set()
+    await asyncio.gather(*takes)
+
+
+async def test_nothing_is_taken_any_more_once_the_engine_failed():
+    pipe, kept = pipeline()
+    pipe.engine.add_alerts = None  # type: ignore[assignment,method-assign]
+    for _ in range(2):
+        with pytest.raises((TypeError, RuntimeError)):
+            await pipe.take("a", [ALERT])
+    assert isinstance(pipe.failed.exception(), TypeError)
+    assert kept.batches == []
+
+
+async def test_a_linked_map_counts_from_when_it_comes_and_a_bad_one_is_rejected():
+    pipe, kept = pipeline()
+    receipt = await pipe.take_skymap("lvk:S1", "ivo://x#1", "https://example.org/map.fits", Message(b"SIMPLE", "map"))
+    assert [(r.origin, body) for r, body in kept.batches[0].rejected] == [("map", b"SIMPLE")]
+    assert (receipt.accepted, len(receipt.rejected)) == (0, 1)
+
+
+async def test_a_sky_map_without_a_notice_is_told():
+    pipe, _ = pipeline()
+    receipt = await pipe.take("a", [Message(flat(np.full(12, 1 / 12)), "bayestar.fits")])
+    assert [(r.origin, r.reason) for r in receipt.rejected] == [("bayestar.fits", Reason.UNLINKED)]
+
+
+async def test_what_the_engine_is_made_to_do_is_kept_too():
+    pipe, kept = pipeline()
+    await pipe.take("a", [NOTICE, ALERT])
+    (proposed,) = kept.changes
+    await pipe.act("configuration", lambda _: [[proposed]])
+    assert (kept.batches[-1].source, kept.batches[-1].changes) == ("configuration", [proposed])
