@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from matchers.nights import MOST_ROWS, Night, night_of
 from matchers.objects import Keys, Objects, ObjectState, keys_of, names_of
 from matchers.runs import id_keys
-from schemas.records import Alerts, Ints, Strings, Window
+from schemas.records import Alerts, Ints, Window
 
 ObjectKey = tuple[str, str]
 """Survey and object id."""
@@ -62,27 +62,24 @@ class Snapshot:
                 for start in range(0, len(rows), most_rows):
                     yield objects.completed(night.take(rows[start : start + most_rows]))
 
-    def of_object(self, survey: str, object_id: str) -> Alerts | None:
-        """As `AlertIndex.of_object`."""
-        objects, nights = self._surveys.get(survey, _NOTHING)
-        names = names_of(np.array([object_id]))
-        keys = keys_of(names)
-        state = objects.state_of(names, keys)
-        if state is None:
-            return None
-        key = int(keys[0])
-        asked = (
-            night
-            for night in nights
-            if night.start_us <= state.last_detection_us and state.first_detection_us < night.end_us
-        )
-        alerts = _gathered([(night, night.rows_of_object(object_id, key)) for night in asked])
-        return alerts and alerts.with_first_detection(np.full(len(alerts), state.first_detection_us))
-
     def of_objects(self, survey: str, object_ids: Sequence[str]) -> Alerts | None:
         """As `AlertIndex.of_objects`."""
-        parts = [part for name in object_ids if (part := self.of_object(survey, name)) is not None]
-        return Alerts.concatenate(parts) if parts else None
+        objects, nights = self._surveys.get(survey, _NOTHING)
+        if not len(object_ids):
+            return None
+        names = np.array(list(dict.fromkeys(object_ids)))
+        keys = keys_of(names_of(names))
+        order = np.argsort(keys)
+        names, keys = names[order], keys[order]
+        first_us, last_us = objects.span_of(names)
+        alerts = _gathered(
+            [
+                (night, night.rows_of_objects(names, keys))
+                for night in nights
+                if night.start_us <= last_us and first_us < night.end_us
+            ]
+        )
+        return alerts and objects.completed(alerts)
 
     def of_id(self, survey: str, alert_id: int) -> Alerts | None:
         """As `AlertIndex.of_id`."""
@@ -163,7 +160,7 @@ class AlertIndex:
         code, moved = survey.objects.observe(alerts)
         rows = np.sort(survey.not_stored(alerts.alert_id))
         new = alerts.take(rows).with_first_detection(survey.objects.first_us_of(code[rows]))
-        survey.objects.count_stored(code[rows])
+        survey.objects.store(code[rows], new)
         survey.store(new)
         return Added(new, tuple((alerts.survey, name) for name in moved))
 
@@ -178,11 +175,6 @@ class AlertIndex:
             return alerts.take(slice(0, 0))
         return alerts.take(self._surveys[alerts.survey].objects.known(alerts.object_id))
 
-    def miss(self, survey: str, object_id: Strings, time_us: Ints) -> None:
-        """Learn of visits that did not see objects, shape (n,) each; of unknown objects nothing is learned."""
-        if survey in self._surveys:
-            self._surveys[survey].objects.miss(object_id, time_us)
-
     def query(self, window: Window) -> list[Alerts]:
         """All stored alerts inside a window, exactly.
 
@@ -193,10 +185,6 @@ class AlertIndex:
             ``first_detection_us`` is the earliest detection known of the object.
         """
         return self.snapshot().query(window)
-
-    def of_object(self, survey: str, object_id: str) -> Alerts | None:
-        """All stored alerts of one object, sorted and completed as by `query`; None if there are none."""
-        return self.snapshot().of_object(survey, object_id)
 
     def of_objects(self, survey: str, object_ids: Sequence[str]) -> Alerts | None:
         """All stored alerts of several objects, completed as by `query`; None if there are none."""
@@ -217,6 +205,10 @@ class AlertIndex:
             survey.objects.expire(before_us)
             survey.nights = tuple(night for night in (night.since(before_us) for night in survey.nights) if night.runs)
         return before - len(self)
+
+    def surveys(self) -> list[str]:
+        """Of which something is known, sorted."""
+        return sorted(self._surveys)
 
     def nights(self) -> tuple[Night, ...]:
         """All parts of nights that are stored now, by survey and time."""
@@ -266,8 +258,16 @@ class AlertIndex:
         if len(survey.nights) - len(stays) < len(gone):
             return False
         place = bisect_left(stays, night.start_us, key=lambda part: part.start_us)
-        survey.nights = (*stays[:place], night, *stays[place:])
+        survey.nights = (*stays[:place], *([night] if len(night) else []), *stays[place:])
         return True
+
+    def grow(self) -> None:
+        """Make room for more objects where little is left; with millions of them it takes seconds.
+
+        It is done by itself when it is needed. Any thread may do it while nothing is added, noted or expired.
+        """
+        for survey in self._surveys.values():
+            survey.objects.grow()
 
     def checkpoint(self, survey: str) -> dict[str, NDArray[Any]]:
         """All that is known of a survey's objects, as arrays to be written; for `restore_objects`.

@@ -3,7 +3,7 @@
 A night is never changed, only replaced, so whoever holds one sees it whole. It may lie in memory or in mapped files.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
 from typing import Any, Self
@@ -11,9 +11,10 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from matchers.objects import Keys, keys_of, names_of
-from matchers.runs import ROW_BITS, Run, id_keys, tagged
-from schemas.records import COLUMNS, Alerts, Bools, Ints, Window
+from matchers.objects import Keys
+from matchers.rows import ARRAYS, BYTES, Rows
+from matchers.runs import ROW_BITS, Run
+from schemas.records import Alerts, Bools, Ints, Strings, Window
 from schemas.times import US_PER_DAY
 
 _NOON_US = US_PER_DAY * 3 // 4
@@ -23,6 +24,7 @@ _MOST_MERGED = 1 << 20
 """Runs are merged up to so many alerts (a tenth of a second), larger ones only when the night is sealed..."""
 _MOST_CHUNKED = 1 << 16
 """...and wide rows are moved together up to so many."""
+_ROWS = np.uint64((1 << 32) - 1)
 _RUN_COLUMNS = ("pixel", "when_row", "id_row", "object_row")
 _RUN_BOUNDS = ("first_us", "last_us", "first_id", "last_id")
 
@@ -55,7 +57,7 @@ class Night:
     survey: str
     start_us: int
     runs: tuple[Run, ...]
-    chunks: tuple[Alerts, ...]
+    chunks: tuple[Rows, ...]
     ends: Ints
     is_closed: bool = False
     is_sealed: bool = False
@@ -81,18 +83,17 @@ class Night:
     @property
     def nbytes(self) -> tuple[int, int]:
         """Bytes of the runs and of the wide rows."""
-        wide = sum(column.nbytes for chunk in self.chunks for column in chunk.columns().values())
-        return sum(run.nbytes for run in self.runs), wide
+        return sum(run.nbytes for run in self.runs), sum(chunk.nbytes for chunk in self.chunks)
 
     def with_alerts(self, alerts: Alerts, object_key: Keys) -> Self:
         """With more alerts of this night, not stored before, as a new run. At most `MOST_ROWS` fit."""
         row = self.rows + np.arange(len(alerts))
         new = Run.of(alerts.pixel, alerts.time_us - self.start_us, row, alerts.alert_id, object_key)
-        runs, chunks = (*self.runs, new), (*self.chunks, alerts)
+        runs, chunks = (*self.runs, new), (*self.chunks, Rows.of(alerts))
         while len(runs) > 1 and _merge(len(runs[-2]), len(runs[-1]), _MOST_MERGED):
             runs = (*runs[:-2], Run.merged(runs[-2], runs[-1]))
         while len(chunks) > 1 and _merge(len(chunks[-2]), len(chunks[-1]), _MOST_CHUNKED):
-            chunks = (*chunks[:-2], Alerts.concatenate(chunks[-2:]))
+            chunks = (*chunks[:-2], Rows.concatenate(chunks[-2:]))
         ends = np.cumsum([len(chunk) for chunk in chunks])
         return replace(self, runs=runs, chunks=chunks, ends=ends, is_sealed=False)
 
@@ -117,13 +118,15 @@ class Night:
             return replace(self, runs=(), chunks=(), ends=np.zeros(0, np.int64), is_closed=True, is_sealed=True)
         run = reduce(Run.merged, sorted(runs, key=len))
         row = run.when_row & (MOST_ROWS - 1)
-        alerts = self.take(row)
+        alerts = (self.chunks[0] if len(self.chunks) == 1 else Rows.concatenate(self.chunks)).picked(row)
         new_row = np.arange(len(row))
+        new_place = np.zeros(self.rows, np.uint64)
+        new_place[row] = new_row
         run = replace(
             run,
             when_row=(run.when_row >> ROW_BITS << ROW_BITS) | new_row,
-            id_row=np.sort(tagged(id_keys(alerts.alert_id), new_row)),
-            object_row=np.sort(tagged(keys_of(names_of(alerts.object_id)), new_row)),
+            id_row=np.sort((run.id_row & ~_ROWS) | new_place[(run.id_row & _ROWS).astype(np.int64)]),
+            object_row=np.sort((run.object_row & ~_ROWS) | new_place[(run.object_row & _ROWS).astype(np.int64)]),
         )
         return replace(
             self, runs=(run,), chunks=(alerts,), ends=np.array([len(alerts)]), is_closed=True, is_sealed=True
@@ -160,7 +163,7 @@ class Night:
             raise ValueError(f"a night of {self.survey} that is not sealed was to be written")
         (run,), (chunk,) = self.runs, self.chunks
         bounds = np.array([self.start_us, *(getattr(run, name) for name in _RUN_BOUNDS)], np.int64)
-        return {"bounds": bounds} | {name: getattr(run, name) for name in _RUN_COLUMNS} | chunk.columns()
+        return {"bounds": bounds} | {name: getattr(run, name) for name in _RUN_COLUMNS} | chunk.arrays()
 
     @classmethod
     def of_arrays(cls, survey: str, arrays: Mapping[str, NDArray[Any]]) -> Self:
@@ -171,18 +174,18 @@ class Night:
         ValueError
             If columns are missing or differ in length.
         """
-        names = (*(name for name in _RUN_COLUMNS if name != "pixel"), *COLUMNS)
-        missing = [name for name in ("bounds", *names) if name not in arrays]
+        names = (*(name for name in _RUN_COLUMNS if name != "pixel"), *ARRAYS)
+        missing = [name for name in ("bounds", *names, *BYTES) if name not in arrays]
         if missing:
             raise ValueError(f"a night of {survey} lacks the columns {', '.join(missing)}")
         # A view of a mapped file, as numpy's class of mapped arrays is slow.
-        plain = {name: np.asarray(arrays[name]) for name in ("bounds", *names)}
+        plain = {name: np.asarray(arrays[name]) for name in ("bounds", *names, *BYTES)}
         if len({len(plain[name]) for name in names}) > 1:
             raise ValueError(f"the columns of a night of {survey} differ in length")
         start_us, *bounds = plain["bounds"].tolist()
         columns = {name: plain[name] for name in _RUN_COLUMNS} | dict(zip(_RUN_BOUNDS, bounds, strict=True))
         run = Run(**columns)
-        alerts = Alerts(survey, **{name: plain[name] for name in COLUMNS})
+        alerts = Rows.of_arrays(survey, plain)
         return cls(survey, start_us, (run,), (alerts,), np.array([len(alerts)]), is_closed=True, is_sealed=True)
 
     def rows_of_ids(self, alert_id: Ints, key: Keys) -> tuple[Ints, Ints]:
@@ -202,11 +205,17 @@ class Night:
                 found.append(rows[right])
         return _joined(places), _joined(found)
 
-    def rows_of_object(self, object_id: str, key: int) -> Ints:
-        """Rows of an object, with its key, shape (n,)."""
-        found = ((run, run.candidates_of_object(key)) for run in self.runs)
-        live = _joined([rows[self._live(run, rows)] for run, rows in found if len(rows)])
-        return live[self.column("object_id", live) == object_id] if len(live) else live
+    def rows_of_objects(self, names: Strings, key: Keys) -> Ints:
+        """Rows of the objects of these names, with their keys, shape (n,)."""
+        asked, live = [], []
+        for run in self.runs:
+            places, rows = run.candidates_of_objects(key)
+            if len(rows):
+                stays = self._live(run, rows)
+                asked.append(places[stays])
+                live.append(rows[stays])
+        rows = _joined(live)
+        return rows[self.column("object_id", rows) == names[_joined(asked)]] if len(rows) else rows
 
     def rows_inside(self, window: Window) -> Ints:
         """Rows of alerts inside a window, exactly, in any order, shape (n,)."""
@@ -221,9 +230,9 @@ class Night:
     def column(self, name: str, rows: Ints) -> NDArray[Any]:
         """Values of one column in these rows, shape (n,)."""
         if len(self.chunks) == 1:
-            return np.asarray(getattr(self.chunks[0], name)[rows])
+            return self.chunks[0].column(name, rows)
         order = np.argsort(rows, kind="stable")
-        values = np.concatenate([getattr(chunk, name)[part] for chunk, part in self._by_chunk(rows[order])])
+        values = np.concatenate([chunk.column(name, part) for chunk, part in self._by_chunk(rows[order])])
         unsorted = np.empty_like(values)
         unsorted[order] = values
         return unsorted
@@ -238,7 +247,14 @@ class Night:
         back[order] = np.arange(len(order))
         return alerts.take(back)
 
-    def _by_chunk(self, ascending: Ints) -> list[tuple[Alerts, Ints]]:
+    def batches(self, most_rows: int) -> Iterator[Alerts]:
+        """All alerts that have not expired, so many at a time."""
+        for run in self.runs:
+            row = run.without_expired().when_row & (MOST_ROWS - 1)
+            for start in range(0, len(row), most_rows):
+                yield self.take(row[start : start + most_rows])
+
+    def _by_chunk(self, ascending: Ints) -> list[tuple[Rows, Ints]]:
         """Of each chunk that has any of these rows, their places in it."""
         borders = np.searchsorted(ascending, [0, *self.ends])
         return [

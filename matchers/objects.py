@@ -1,17 +1,19 @@
 """What is known of each object of a survey, whether or not its alerts are stored: columns, no Python objects.
 
 An object is found by its name in a hash table with linear probing (Knuth, The Art of Computer Programming 3, 6.4,
-algorithm L), a whole batch at a time; it takes about 60 bytes.
+algorithm L), a whole batch at a time; it takes about 60 bytes, and 30 for each band in which it was seen.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from hashlib import blake2b
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from matchers.bands import BandPoints
 from schemas.records import Alerts, Ints, Strings
 
 Keys = NDArray[np.uint64]
@@ -20,6 +22,8 @@ _LATEST = np.iinfo(np.int64).max
 _NEVER = np.iinfo(np.int64).min
 _LEAST_SLOTS = 64
 _LAST_ASCII = 127
+_LONGEST_NAME = 32
+"""In bytes, so that one long name does not widen all."""
 _REBUILT_AT_ONCE = 1 << 18
 
 
@@ -35,12 +39,16 @@ class ObjectState:
         The latest visit that is known not to have seen it; None if none is known.
     detections
         How many different alerts of it were stored since it is known.
+    rates
+        Magnitudes a day by band: from the first to the last of these alerts that has a magnitude (of several at one
+        instant the brightest), in bands where half an hour or more lies between them; positive where it fades.
     """
 
     first_detection_us: int
     last_detection_us: int
     last_non_detection_us: int | None
     detections: int
+    rates: Mapping[str, float]
 
 
 def names_of(object_id: Strings) -> Names:
@@ -80,6 +88,8 @@ class _Columns:
     last_us: Ints
     missed_us: Ints
     stored: NDArray[np.int32]
+    head: NDArray[np.int32]
+    """Of its nodes in `BandPoints`."""
 
     @classmethod
     def empty(cls, size: int, width: int) -> "_Columns":
@@ -89,6 +99,7 @@ class _Columns:
             np.full(size, _NEVER, np.int64),
             np.full(size, _NEVER, np.int64),
             np.zeros(size, np.int32),
+            np.full(size, -1, np.int32),
         )
 
     def taken(self, rows: Ints | slice, size: int) -> "_Columns":
@@ -143,6 +154,7 @@ class Objects:
         self._used = 0
         self._forgotten = 0
         self._table = _Table(_Columns.empty(_LEAST_SLOTS // 2, 1), np.zeros(_LEAST_SLOTS, np.int32))
+        self._points = BandPoints()
 
     def __len__(self) -> int:
         return self._used - self._forgotten
@@ -151,7 +163,8 @@ class Objects:
     def nbytes(self) -> int:
         """Bytes of memory that it takes."""
         columns = self._table.columns
-        return int(self._table.slots.nbytes + sum(getattr(columns, name).nbytes for name in columns.__slots__))
+        known = sum(getattr(columns, name).nbytes for name in columns.__slots__)
+        return int(self._table.slots.nbytes + known + self._points.nbytes)
 
     def observe(self, alerts: Alerts) -> tuple[Ints, tuple[str, ...]]:
         """Learn of detections.
@@ -166,7 +179,7 @@ class Objects:
             Names, sorted, of the objects that were known before and whose earliest detection became earlier.
         """
         used = self._used
-        codes = self._entered(names_of(alerts.object_id))
+        codes = self._entered(_bounded(names_of(alerts.object_id)))
         columns = self._table.columns
         before, known = columns.first_us[codes], columns.last_us[codes] != _NEVER
         if self._forgotten:
@@ -174,6 +187,7 @@ class Objects:
         np.minimum.at(columns.first_us, codes, np.minimum(alerts.first_detection_us, alerts.time_us))
         # The instant that stands for "forgotten" is no time of a detection.
         np.maximum.at(columns.last_us, codes, np.maximum(alerts.time_us, _NEVER + 1))
+        np.maximum.at(columns.missed_us, codes, alerts.last_non_detection_us)
         earlier = known & (columns.first_us[codes] < before)
         return codes, tuple(sorted(set(alerts.object_id[earlier].tolist())))
 
@@ -181,33 +195,32 @@ class Objects:
         """Of which of these objects something is known, shape (n,)."""
         return self._found(object_id)[1]
 
-    def miss(self, object_id: Strings, time_us: Ints) -> None:
-        """Learn of visits that did not see objects; of objects that are not known nothing is learned."""
-        codes, known = self._found(object_id)
-        np.maximum.at(self._table.columns.missed_us, codes[known], time_us[known])
-
-    def count_stored(self, codes: Ints) -> None:
-        """Learn that an alert of each of these objects was stored."""
-        np.add.at(self._table.columns.stored, codes, 1)
+    def store(self, codes: Ints, alerts: Alerts) -> None:
+        """Learn that these alerts, of the objects with these codes, were stored, for the first time."""
+        columns = self._table.columns
+        np.add.at(columns.stored, codes, 1)
+        self._points.observe(columns.head, codes, alerts.band, alerts.time_us, alerts.mag)
 
     def state(self, object_id: str) -> ObjectState | None:
         """What is known of an object; None if nothing is."""
-        names = names_of(np.array([object_id]))
-        return self.state_of(names, keys_of(names))
-
-    def state_of(self, name: Names, key: Keys) -> ObjectState | None:
-        """The same of an object given by its name as bytes and by its key, shape (1,) each."""
-        table = self._table
-        columns, code = table.columns, int(table.codes(name, key)[0])
-        if code < 0 or columns.last_us[code] == _NEVER:
+        codes, known = self._found(np.array([object_id]))
+        if not known[0]:
             return None
+        columns, code = self._table.columns, int(codes[0])
         missed_us = int(columns.missed_us[code])
         return ObjectState(
             int(columns.first_us[code]),
             int(columns.last_us[code]),
             None if missed_us == _NEVER else missed_us,
             int(columns.stored[code]),
+            self._points.rates(int(columns.head[code])),
         )
+
+    def span_of(self, object_id: Strings) -> tuple[int, int]:
+        """The earliest and the latest detection of any of these objects; the earlier is the later if none is known."""
+        codes, known = self._found(object_id)
+        columns, codes = self._table.columns, codes[known]
+        return int(columns.first_us[codes].min(initial=_LATEST)), int(columns.last_us[codes].max(initial=_NEVER))
 
     def first_us_of(self, codes: Ints) -> Ints:
         """Earliest detection of the objects with these codes, shape (n,)."""
@@ -226,18 +239,27 @@ class Objects:
         if not len(gone):
             return
         columns.first_us[gone], columns.last_us[gone], columns.missed_us[gone] = _LATEST, _NEVER, _NEVER
-        columns.stored[gone] = 0
+        columns.stored[gone], columns.head[gone] = 0, -1
         self._forgotten += len(gone)
         if 2 * self._forgotten > used:
             stay = np.flatnonzero(columns.last_us[:used] != _NEVER)
             self._used, self._forgotten = len(stay), 0
-            self._rebuild(columns.taken(stay, max(len(stay), _LEAST_SLOTS // 2)))
+            kept = columns.taken(stay, max(len(stay), _LEAST_SLOTS // 2))
+            kept.head[: len(stay)] = self._points.kept(kept.head[: len(stay)])
+            self._rebuild(kept)
+
+    def grow(self) -> None:
+        """Make room for as many objects as there are if little is left, which otherwise is done when it is needed."""
+        room = len(self._table.columns.name)
+        if room - self._used < room // 4:
+            self._rebuild(self._table.columns.taken(slice(self._used), 2 * room))
+        self._points.grow()
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """All that is known, as arrays to be written, without copying; `of_arrays` makes the same of them again."""
-        columns = self._table.columns
-        known = {name: getattr(columns, name)[: self._used] for name in columns.__slots__}
-        return known | {"slots": self._table.slots, "forgotten": np.array([self._forgotten])}
+        columns, counts = self._table.columns, np.array([self._used, self._forgotten])
+        known = {name: getattr(columns, name) for name in columns.__slots__}
+        return known | {"slots": self._table.slots, "counts": counts} | self._points.arrays()
 
     @classmethod
     def of_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> "Objects":
@@ -253,23 +275,23 @@ class Objects:
         ValueError
             If arrays are missing or do not fit each other.
         """
-        names = (*_Columns.__slots__, "slots", "forgotten")
-        missing = [name for name in names if name not in arrays]
+        made = cls()
+        names = made.arrays().keys()
+        missing = sorted(names - arrays.keys())
         if missing:
             raise ValueError(f"what is known of objects lacks the columns {', '.join(missing)}")
         own = {name: _own(arrays[name]) for name in names}
-        slots, forgotten = own.pop("slots"), own.pop("forgotten")
-        made = cls()
-        made._used, made._forgotten = len(own["name"]), int(forgotten[0])
-        size = len(slots)
-        if size & (size - 1) or size < 2 * made._used or any(len(column) != made._used for column in own.values()):
-            raise ValueError("what is known of objects does not fit its hash table")
-        made._table = _Table(_Columns(**own), slots)
+        table = _Table(_Columns(**{name: own[name] for name in _Columns.__slots__}), own["slots"])
+        made._used, made._forgotten = own["counts"].tolist()
+        size, room = len(table.slots), {len(own[name]) for name in _Columns.__slots__}
+        if len(room) > 1 or size & (size - 1) or size < 2 * made._used or max(room) < made._used:
+            raise ValueError("what is known of objects does not fit together")
+        made._table, made._points = table, BandPoints.of_arrays(own)
         return made
 
     def _found(self, object_id: Strings) -> tuple[Ints, NDArray[np.bool_]]:
         """Codes, and which of them count: those of unknown names are any."""
-        names, table = names_of(object_id), self._table
+        names, table = _bounded(names_of(object_id)), self._table
         codes = table.codes(names, keys_of(names))
         return codes, (codes >= 0) & (table.columns.last_us[codes] != _NEVER)
 
@@ -309,6 +331,16 @@ class Objects:
             rows = np.arange(start, min(start + _REBUILT_AT_ONCE, self._used))
             table.enter(keys_of(columns.name[rows]), rows)
         self._table = table
+
+
+def _bounded(names: Names) -> Names:
+    """Names that are no longer than `_LONGEST_NAME`, with a digest instead of those that are: it is no UTF-8."""
+    if names.dtype.itemsize <= _LONGEST_NAME:
+        return names
+    long = np.flatnonzero(np.char.str_len(names) > _LONGEST_NAME)
+    short = names.astype(f"S{_LONGEST_NAME}")
+    short[long] = [b"\xff" + blake2b(name, digest_size=15).hexdigest().encode() for name in names[long].tolist()]
+    return short
 
 
 def _own(array: NDArray[Any]) -> NDArray[Any]:

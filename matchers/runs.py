@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from matchers.objects import Keys, mixed
+from matchers.rows import spread
 from matchers.windows import covered, inside_for_sure, is_its_cells
 from schemas.records import Ints
 from schemas.sky import Region
@@ -177,7 +178,7 @@ class Run:
         end = np.searchsorted(self.pixel, region.hi)
         total = int((end - first).sum())
         if total < _LONG_SLICE * len(first):
-            place = _spread(first, end - first)
+            place = spread(first, end - first)
             return self.when_row[place], self.pixel[place] if pixels else none
         slices = [slice(*ends) for ends in zip(first.tolist(), end.tolist(), strict=True)]
         when_row = np.concatenate([self.when_row[part] for part in slices]) if slices else none
@@ -194,28 +195,30 @@ class Run:
         near = np.flatnonzero((self.first_id <= alert_id) & (alert_id <= self.last_id))
         if not len(near):
             return near, near
-        tag = key[near] >> _TAG_BITS
-        first = np.searchsorted(self.id_row, tag << _TAG_BITS)
-        maybe = np.flatnonzero(self.id_row[np.minimum(first, len(self) - 1)] >> _TAG_BITS == tag)
-        if not len(maybe):
-            return maybe, maybe
-        first = first[maybe]
-        counts = np.searchsorted(self.id_row, tag[maybe] << _TAG_BITS | np.uint64(_NOT_TAG)) - first
-        return near[np.repeat(maybe, counts)], _rows_of(self.id_row[_spread(first, counts)])
+        asked, rows = _tagged_with(self.id_row, key[near] >> _TAG_BITS)
+        return near[asked], rows
 
-    def candidates_of_object(self, key: int) -> Ints:
-        """Rows that may be of the object with this key."""
-        low = key >> 32 << 32
-        first, end = self.object_row.searchsorted(np.array([low, low | _NOT_TAG], np.uint64))
-        return _rows_of(self.object_row[first:end])
+    def candidates_of_objects(self, key: Keys) -> tuple[Ints, Ints]:
+        """Pairs of an object's place in the argument and a row that may be of this object, shape (m,) each.
+
+        Parameters
+        ----------
+        key
+            Of the objects, shape (n,). It is much faster if they are sorted.
+        """
+        return _tagged_with(self.object_row, key >> _TAG_BITS)
+
+
+def _tagged_with(tags: NDArray[np.uint64], tag: Keys) -> tuple[Ints, Ints]:
+    """Pairs of a place in ``tag`` and a row that has it in ``tags`` (sorted, not empty), shape (m,) each."""
+    first = np.searchsorted(tags, tag << _TAG_BITS)
+    maybe = np.flatnonzero(tags[np.minimum(first, len(tags) - 1)] >> _TAG_BITS == tag)
+    if not len(maybe):
+        return maybe, maybe
+    first = first[maybe]
+    counts = np.searchsorted(tags, tag[maybe] << _TAG_BITS | np.uint64(_NOT_TAG), side="right") - first
+    return np.repeat(maybe, counts), _rows_of(tags[spread(first, counts)])
 
 
 def _rows_of(tags: NDArray[np.uint64]) -> Ints:
     return np.asarray((tags & np.uint64(_NOT_TAG)).astype(np.int64))
-
-
-def _spread(first: Ints, counts: Ints) -> Ints:
-    """The places of slices one after the other, each given by its first place and its length."""
-    ends = np.cumsum(counts)
-    total = int(ends[-1]) if len(ends) else 0
-    return np.asarray(np.repeat(first - (ends - counts), counts) + np.arange(total), np.int64)

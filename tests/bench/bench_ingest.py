@@ -44,7 +44,7 @@ def _of(n: int) -> list[Row]:
     ]  # fmt: skip
     names = some.object_id[:: max(len(some) // 200, 1)].tolist()
     rows.append(
-        row_of_ms("all alerts of an object", size, [_timed(lambda n=n: index.of_object("lsst", n)) for n in names])
+        row_of_ms("all alerts of an object", size, [_timed(lambda n=n: index.of_objects("lsst", [n])) for n in names])
     )
     rows.append(
         row_of_ms(

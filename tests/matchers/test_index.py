@@ -113,13 +113,13 @@ def test_an_object_gives_all_its_alerts_in_the_order_of_time_and_id():
     index = AlertIndex()
     for number, t in ((5, 3), (9, 1), (2, 3), (7, 2)):
         index.add(alerts_of([row(number, "a", t), row(100 + number, "b", t)]))
-    found = index.of_object("ztf", "a")
+    found = index.of_objects("ztf", ["a"])
     assert found is not None
     assert found.alert_id.tolist() == [9, 7, 2, 5]
-    assert index.of_object("ztf", "c") is None
-    assert index.of_object("lsst", "a") is None
+    assert index.of_objects("ztf", ["c"]) is None
+    assert index.of_objects("lsst", ["a"]) is None
     index.note(alerts_of([row(50, "noted", 1)]))
-    assert index.of_object("ztf", "noted") is None
+    assert index.of_objects("ztf", ["noted"]) is None
 
 
 @given(st.lists(st.integers(1, 40), min_size=1, max_size=30))
@@ -144,7 +144,7 @@ def test_old_alerts_expire_and_objects_with_them():
     (found,) = index.query(EVERYWHERE)
     assert found.alert_id.tolist() == [3, 4]
     assert (found.first_detection_us - T0).tolist() == [5, 95]
-    assert index.of_object("ztf", "old") is None
+    assert index.of_objects("ztf", ["old"]) is None
     added = index.add(alerts_of([row(6, "old", 99), row(1, "both", 91)]))
     assert (added.new.first_detection_us - T0).tolist() == [99, 5]
     assert index.expire(T0 + 1000) == 4

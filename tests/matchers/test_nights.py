@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from matchers import index as index_module
 from matchers import nights as nights_module
-from matchers.index import AlertIndex
-from matchers.nights import Night, night_of
+from matchers.index import AlertIndex, Snapshot
+from matchers.nights import MOST_ROWS, Night, night_of
 from schemas.densities import skymap_of
 from schemas.localisation import Annulus, Ellipse
 from schemas.records import Alerts, Window
@@ -123,7 +123,88 @@ def query(index, window: Window) -> list[tuple]:
     return told(found[0] if found else None)
 
 
-STEPS = ["add", "add", "add", "note", "expire", "expire", "seal", "map", "snapshot"]
+class Both:
+    """An index and a plain list, to which the same is done."""
+
+    def __init__(self, seed: int, folders: pytest.TempPathFactory) -> None:
+        self.random, self.alerts, self.folders = Random(seed), made(seed, 90), folders
+        self.index, self.plain = AlertIndex(), Plain()
+        self.closed: list[Night] = []
+        self.kept: list[tuple[Snapshot, Window, list[tuple]]] = []
+
+    def some(self) -> Alerts:
+        return self.alerts.take(np.array(self.random.sample(range(90), self.random.randint(0, 90)), np.int64))
+
+    def window(self) -> Window:
+        start, end = self.random.choice([-2 * DAY, 0, 1, DAY]), self.random.choice([0, 2, DAY, 9 * DAY])
+        return Window(T0 + start, T0 + end, self.random.choice(REGIONS))
+
+    def before(self) -> int:
+        return T0 + self.random.choice([-DAY, 1, 1, 2, 14 * DAY // 24 + 1, DAY + 1, 5 * DAY])
+
+    def add(self) -> None:
+        part = self.some()
+        assert self.index.add(part).new.alert_id.tolist() == self.plain.add(part)
+
+    def note(self) -> None:
+        part = self.some()
+        self.index.note(part)
+        self.plain.add(part, store=False)
+
+    def expire(self) -> None:
+        before = self.before()
+        self.kept.clear()
+        assert self.index.expire(before) == self.plain.expire(before)
+
+    def close(self) -> None:
+        self.closed += self.index.close(self.before(), self.random.choice([0, 9, 99]))
+
+    def seal(self) -> None:
+        for night in self.closed:
+            replace(self.index, night.sealed(), [night])
+        self.closed.clear()
+
+    def map(self) -> None:
+        for night in self.closed:
+            replace(self.index, written(night.sealed(), self.folders.mktemp("night")), [night])
+        self.closed.clear()
+
+    def merge(self) -> None:
+        parts = [night for night in self.index.nights() if night.is_sealed]
+        for start_us in {part.start_us for part in parts}:
+            same = [part for part in parts if part.start_us == start_us]
+            if sum(part.rows for part in same) <= nights_module.MOST_ROWS:
+                replace(self.index, Night.merged(same), same)
+
+    def restart(self) -> None:
+        self.index = restarted(self.index)
+
+    def grow(self) -> None:
+        self.index.grow()
+
+    def snapshot(self) -> None:
+        window = self.window()
+        self.kept.append((self.index.snapshot(), window, [row[:3] for row in self.plain.inside(window)]))
+
+    def compare(self) -> None:
+        index, plain, window = self.index, self.plain, self.window()
+        assert len(index) == len(plain.rows)
+        assert query(index, window) == plain.inside(window)
+        for most_rows in (3, 1 << 20):
+            parts = [told(part) for part in index.snapshot().by_night(window, most_rows)]
+            assert all(len(part) <= most_rows for part in parts)
+            assert sorted(chain.from_iterable(parts)) == plain.inside(window)
+        number = self.random.choice(self.alerts.alert_id.tolist())
+        assert told(index.of_id("ztf", number)) == plain.told([plain.rows[number]] if number in plain.rows else [])
+        names = self.random.sample(["unknown", *self.alerts.object_id.tolist()], self.random.randint(0, 4))
+        of_objects = [a for a in plain.rows.values() if a.object_id[0] in names]
+        assert told(index.of_objects("ztf", names)) == plain.told(of_objects)
+        for snapshot, asked, wanted in self.kept:
+            assert [row[:3] for row in query(snapshot, asked)] == wanted
+
+
+STEPS = [Both.add, Both.add, Both.add, Both.note, Both.expire, Both.expire, Both.close, Both.close, Both.seal, Both.map]
+STEPS += [Both.merge, Both.restart, Both.grow, Both.snapshot]
 
 
 @settings(max_examples=60, deadline=None)
@@ -131,51 +212,38 @@ STEPS = ["add", "add", "add", "note", "expire", "expire", "seal", "map", "snapsh
     st.integers(0, 2**32), st.lists(st.sampled_from(STEPS), min_size=4, max_size=14), st.sampled_from([4, 16, 1 << 20])
 )
 def test_the_index_answers_as_a_plain_list_would_whatever_was_done(tmp_path_factory, seed, steps, most):
-    random, alerts = Random(seed), made(seed, 90)
-    index, plain, kept = AlertIndex(), Plain(), []
+    both = Both(seed, tmp_path_factory)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(nights_module, "_MOST_MERGED", most)
         patch.setattr(nights_module, "_MOST_CHUNKED", most)
         patch.setattr(nights_module, "MOST_ROWS", 32)
         patch.setattr(index_module, "MOST_ROWS", 32)
-        for step in [*steps, "ask"]:
-            part = alerts.take(np.array(random.sample(range(90), random.randint(0, 90)), np.int64))
-            window = Window(
-                T0 + random.choice([-2 * DAY, 0, 1, DAY]),
-                T0 + random.choice([0, 2, DAY, 9 * DAY]),
-                random.choice(REGIONS),
-            )
-            before = T0 + random.choice([-DAY, 1, 1, 2, 14 * DAY // 24 + 1, DAY + 1, 5 * DAY])
-            if step == "add":
-                assert index.add(part).new.alert_id.tolist() == plain.add(part)
-            elif step == "note":
-                index.note(part)
-                plain.add(part, store=False)
-            elif step == "expire":
-                kept.clear()
-                assert index.expire(before) == plain.expire(before)
-            elif step == "seal":
-                index.seal(before)
-            elif step == "map":
-                map_nights(index, before, tmp_path_factory)
-            elif step == "snapshot":
-                kept.append((index.snapshot(), window, [row[:3] for row in plain.inside(window)]))
-            assert len(index) == len(plain.rows)
-            assert query(index, window) == plain.inside(window)
-            parts = [told(part) for part in index.snapshot().by_night(window)]
-            assert sorted(chain.from_iterable(parts)) == plain.inside(window)
-            number, name = random.choice(alerts.alert_id.tolist()), str(random.choice(alerts.object_id))
-            assert told(index.of_id("ztf", number)) == plain.told([plain.rows[number]] if number in plain.rows else [])
-            of_object = [a for a in plain.rows.values() if a.object_id[0] == name]
-            assert told(index.of_object("ztf", name)) == plain.told(of_object)
-    for snapshot, window, wanted in kept:
-        assert [row[:3] for row in query(snapshot, window)] == wanted
+        for step in steps:
+            step(both)
+            both.compare()
 
 
-def map_nights(index: AlertIndex, before: int, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Seal nights, write them, and let the index go on with the files."""
-    for night in index.close(before, 99):
-        assert index.adopt(written(night.sealed(), tmp_path_factory.mktemp("night")), [night])
+def replace(index: AlertIndex, night: Night, parts: list[Night]) -> None:
+    """Have parts replaced, which is done unless something of them expired."""
+    stored = {id(part) for part in index.nights()}
+    before = len(index)
+    assert index.adopt(night, parts) == all(id(part) in stored for part in parts)
+    assert len(index) == before
+
+
+def restarted(index: AlertIndex) -> AlertIndex:
+    """Another index that was told all that this one knows."""
+    again = AlertIndex()
+    for survey in index.surveys():
+        again.restore_objects(survey, index.checkpoint(survey))
+    for night in index.nights():
+        if night.is_sealed and len(night) == night.rows:
+            assert again.adopt(Night.of_arrays("ztf", night.arrays()))
+    for night in index.nights():
+        if not (night.is_sealed and len(night) == night.rows):
+            for alerts in night.batches(7):
+                again.restore(alerts, observed=True)
+    return again
 
 
 def written(night: Night, folder: Path) -> Night:
@@ -184,24 +252,29 @@ def written(night: Night, folder: Path) -> Night:
     return Night.of_arrays(night.survey, {file.stem: np.load(file, mmap_mode="r") for file in folder.iterdir()})
 
 
+def seal(index: AlertIndex, before: int = T0 + 99 * DAY) -> list[Night]:
+    sealed = []
+    for night in index.close(before, MOST_ROWS):
+        sealed.append(night.sealed())
+        assert index.adopt(sealed[-1], [night])
+    return sealed
+
+
 def test_sealed_nights_and_objects_come_back_from_files(tmp_path):
     index, alerts = AlertIndex(), made(3, 200)
     for rows in np.array_split(np.arange(200), 9):
         index.add(alerts.take(rows))
     index.note(made(4, 20))
-    sealed = index.seal(T0 + 99 * DAY)
+    sealed = seal(index)
     assert sum(map(len, sealed)) == len(index)
-    assert index.seal(T0 + 99 * DAY) == []
+    assert index.close(T0 + 99 * DAY, 0) == []
     again = AlertIndex()
-    again.restore_objects("ztf", index.objects_arrays("ztf"))
+    again.restore_objects("ztf", mapped(index.checkpoint("ztf"), tmp_path, "c"))
     for number, night in enumerate(sealed[::-1]):
         (tmp_path / str(number)).mkdir()
         back = written(night, tmp_path / str(number))
         assert isinstance(back.runs[0].pixel.base, np.memmap)
-        assert np.array_equal(back.chunks[0].pixel, np.sort(night.chunks[0].pixel))
-        again.adopt(back)
-        with pytest.raises(ValueError, match="stored already"):
-            again.adopt(back)
+        assert again.adopt(back)
     everywhere = Window(T0 - 9 * DAY, T0 + 9 * DAY, REGIONS[2])
     assert query(again, everywhere) == query(index, everywhere)
     assert again.state("ztf", "o7") == index.state("ztf", "o7") is not None
@@ -210,15 +283,77 @@ def test_sealed_nights_and_objects_come_back_from_files(tmp_path):
         again.restore_objects("ztf", {})
 
 
-def test_what_came_after_sealing_is_not_lost_when_the_file_is_taken_in():
+@pytest.mark.parametrize("mode", ["r", "c", None])
+def test_what_is_known_of_objects_is_restored_apart_from_where_it_came_from(tmp_path, mode):
     index = AlertIndex()
-    index.add(alerts_of([{"id": 1, "obj": "a", "t": T0, "ra": 10, "dec": 20}]))
-    (night,) = index.seal(T0 + 9 * DAY)
-    index.add(alerts_of([{"id": 2, "obj": "a", "t": T0 + 1, "ra": 10, "dec": 20}]))
-    index.adopt(Night.of_arrays("ztf", night.arrays()), instead=night)
+    index.add(made(3, 200))
+    given = mapped(index.checkpoint("ztf"), tmp_path, mode) if mode else index.checkpoint("ztf")
+    before = {name: column.copy() for name, column in given.items()}
+    again = AlertIndex()
+    again.restore_objects("ztf", given)
+    (objects, same) = (one._surveys["ztf"].objects for one in (again, index))
+    assert np.shares_memory(objects._table.slots, given["slots"]) == (mode == "c")
+    assert len(objects) == len(same)
+    again.add(made(5, 200))
+    again.expire(T0 + DAY)
+    files = {name: np.load(tmp_path / f"{name}.npy") for name in given} if mode else index.checkpoint("ztf")
+    assert all(np.array_equal(files[name], column) for name, column in before.items())
+
+
+def mapped(arrays: dict[str, np.ndarray], folder: Path, mode: str) -> dict[str, np.ndarray]:
+    for name, column in arrays.items():
+        np.save(folder / f"{name}.npy", column)
+    return {name: np.load(folder / f"{name}.npy", mmap_mode=mode) for name in arrays}
+
+
+def test_what_is_known_of_objects_must_fit():
+    index = AlertIndex()
+    index.add(made(3, 200))
+    arrays = index.checkpoint("ztf")
+    with pytest.raises(ValueError, match="lacks the columns last_us, slots"):
+        AlertIndex().restore_objects("ztf", {k: v for k, v in arrays.items() if k not in ("slots", "last_us")})
+    for name in ("slots", "name", "last_us"):
+        with pytest.raises(ValueError, match="does not fit"):
+            AlertIndex().restore_objects("ztf", arrays | {name: arrays[name][:-1]})
+
+
+def row(number: int, t: int = 0) -> dict:
+    return {"id": number, "obj": "a", "t": T0 + t, "ra": 10, "dec": 20}
+
+
+def test_what_came_after_closing_lies_in_a_fresh_part():
+    index = AlertIndex()
+    index.add(alerts_of([row(1)]))
+    (night,) = index.close(T0 + 9 * DAY, 99)
+    index.add(alerts_of([row(2, 1)]))
+    assert index.close(T0 - DAY, 1) == []
+    assert index.adopt(Night.of_arrays("ztf", night.sealed().arrays()), [night])
+    assert [len(part) for part in index.nights()] == [1, 1]
+    (other,) = index.close(T0 - DAY, 0)
+    assert index.adopt(Night.merged(index.nights()), index.nights())
+    assert [len(part) for part in index.nights()] == [2]
+    assert not index.adopt(other.sealed(), [other])
     assert len(index) == 2
-    (night,) = index.seal(T0 + 9 * DAY)
-    assert len(night) == 2
+
+
+def test_only_parts_of_one_night_are_merged(monkeypatch):
+    nights = [Night.empty("ztf", 7), Night.empty("ztf", 8)]
+    for parts in (nights, []):
+        with pytest.raises(ValueError, match="parts of one night"):
+            Night.merged(parts)
+    index = AlertIndex()
+    index.add(alerts_of([row(1), row(2)]))
+    monkeypatch.setattr(nights_module, "MOST_ROWS", 1)
+    with pytest.raises(ValueError, match="more than 1 alerts"):
+        Night.merged(index.nights())
+
+
+def test_a_part_of_which_all_expired_goes():
+    index = AlertIndex()
+    index.add(alerts_of([row(1), row(2)]))
+    (night,) = index.close(T0 + 9 * DAY, 99)
+    assert index.adopt(night.since(T0 + 1).sealed(), [night])
+    assert index.nights() == ()
 
 
 def test_only_whole_sealed_nights_are_written_and_only_whole_ones_read():
@@ -228,7 +363,7 @@ def test_only_whole_sealed_nights_are_written_and_only_whole_ones_read():
     (open_night,) = index._surveys["ztf"].nights
     with pytest.raises(ValueError, match="not sealed"):
         open_night.arrays()
-    (night,) = index.seal(T0 + 9 * DAY)
+    (night,) = seal(index)
     with pytest.raises(ValueError, match="not sealed"):
         night.since(T0 + 1).arrays()
     arrays = night.arrays()
@@ -250,20 +385,47 @@ def test_a_night_lasts_from_noon_to_noon_in_the_west():
 def test_only_nights_that_are_over_are_sealed():
     index = AlertIndex()
     index.add(alerts_of([{"id": k, "obj": "a", "t": T0 + k * DAY, "ra": 10, "dec": 20} for k in range(3)]))
-    assert [night.start_us < T0 + DAY for night in index.seal(T0 + DAY + 14 * DAY // 24)] == [True, True]
+    assert [night.start_us < T0 + DAY for night in seal(index, T0 + DAY + 14 * DAY // 24)] == [True, True]
     assert [night.is_sealed for night in index._surveys["ztf"].nights] == [True, True, False]
 
 
-def test_non_detections_and_sizes_are_told():
+def test_sizes_and_what_is_known_of_an_object_are_told():
     index = AlertIndex()
     assert index.state("ztf", "a") is None
-    index.miss("ztf", np.array(["a"]), np.array([T0]))
-    index.add(alerts_of([{"id": k, "obj": "a", "t": T0 + k, "ra": 10, "dec": 20} for k in range(50)]))
-    index.miss("ztf", np.array(["a"]), np.array([T0 - DAY]))
+    rows = [row(k, k * DAY // 100) | {"mag": 19 - k / 100, "last_non_detection_us": T0 - DAY} for k in range(50)]
+    for _ in range(2):
+        index.add(alerts_of(rows))
     state = index.state("ztf", "a")
     assert state is not None
     assert (state.last_non_detection_us, state.detections) == (T0 - DAY, 50)
+    assert state.rates == {"g": pytest.approx(-1, rel=1e-6)}
     sizes = index.nbytes
     assert sizes["runs"] == 50 * 32
     assert sizes["wide"] > 50 * 90
     assert sizes["objects"] > 0
+
+
+def test_a_long_text_takes_no_more_than_its_bytes():
+    index = AlertIndex()
+    index.add(alerts_of([row(k) | {"obj": f"o{k}"} for k in range(1000)]))
+    before = index.nbytes["wide"]
+    index.add(alerts_of([row(1001) | {"origin": "x" * 5000, "obj": "é" * 300, "band": "y" * 100}]))
+    assert index.nbytes["wide"] < before + 6000
+    (found,) = index.query(Window(T0, T0, REGIONS[0]))
+    assert max(found.object_id.tolist()) == "é" * 300
+    assert max(found.origin.tolist(), key=len) == "x" * 5000
+    (night,) = seal(index)
+    assert Night.of_arrays("ztf", night.arrays()).take(np.arange(1001)).band.tolist().count("y" * 100) == 1
+
+
+def test_room_for_objects_is_made_before_it_is_needed():
+    index = AlertIndex()
+    index.add(alerts_of([row(k) | {"obj": f"o{k}"} for k in range(30)]))
+    before = index.nbytes["objects"]
+    index.grow()
+    assert index.nbytes["objects"] > before
+    after = index.nbytes["objects"]
+    index.grow()
+    assert index.nbytes["objects"] == after
+    assert len(index.add(alerts_of([row(99) | {"obj": "o7"}])).new) == 1
+    assert [state and state.detections for state in (index.state("ztf", "o7"), index.state("ztf", "o8"))] == [2, 1]

@@ -34,13 +34,25 @@ def test_only_objects_known_before_move_and_only_to_an_earlier_time():
     assert objects.state("z") is None
 
 
-def test_non_detections_are_kept_of_known_objects():
+def test_the_latest_non_detection_and_the_number_of_stored_alerts_are_kept():
     objects = Objects()
-    objects.observe(seen(("a", 30, 20)))
-    objects.miss(np.array(["a", "z", "a"]), np.array([T0 + 5, T0, T0 + 3]))
-    objects.count_stored(np.array([0]))
-    assert objects.state("a") == ObjectState(T0 + 20, T0 + 30, T0 + 5, 1)
+    alerts = seen(("a", 30, 20), ("a", 40, 20), ("b", 30, 20))
+    alerts.last_non_detection_us[:2] = T0 + 5, T0 + 3
+    codes, _ = objects.observe(alerts)
+    objects.store(codes[:1], alerts.take(slice(0, 1)))
+    assert objects.state("a") == ObjectState(T0 + 20, T0 + 40, T0 + 5, 1, {})
+    assert objects.state("b") == ObjectState(T0 + 20, T0 + 30, None, 0, {})
     assert objects.state("z") is None
+
+
+def test_a_long_name_widens_nothing_and_is_no_other():
+    objects, n = Objects(), 1000
+    objects.observe(seen(*((f"o{k}", 1, 1) for k in range(n))))
+    before = objects.nbytes
+    objects.observe(seen(("x" * 5000, 7, 7), ("x" * 4999, 8, 8), ("é" * 30, 9, 9)))
+    assert objects.nbytes < before + 32 * 4 * n
+    told = [objects.state(name) for name in ("x" * 5000, "x" * 4999, "é" * 30, "x" * 32, "é" * 29)]
+    assert [state and state.first_detection_us - T0 for state in told] == [7, 8, 9, None, None]
 
 
 NAMES = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=20) | st.sampled_from(["a", "b", "ab"])
@@ -60,7 +72,7 @@ def test_objects_are_as_a_dictionary_would_have_them(collide):
         objects, known = Objects(), {}
         for rows, before in steps:
             codes, moved = objects.observe(seen(*rows))
-            objects.count_stored(codes)
+            objects.store(codes, seen(*rows))
             told = {}
             for name, t, first in rows:
                 told.setdefault(name, known.get(name))
@@ -91,6 +103,6 @@ def test_many_objects_take_few_bytes_each_and_their_keys_differ():
     for part in np.array_split(names, 7):
         objects.observe(alerts_of([{"id": 1, "obj": name, "t": T0, "ra": 1, "dec": 2} for name in part.tolist()]))
     assert len(objects) == n
-    assert objects.nbytes < 120 * n
+    assert objects.nbytes < 130 * n
     assert len(np.unique(keys_of(names_of(names)) >> np.uint64(16))) == n
     assert keys_of(names_of(np.array(["abc", "a" * 30])))[0] == keys_of(names_of(np.array(["abc"])))[0]

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from matchers import runs as module
-from matchers.objects import keys_of, names_of
+from matchers.objects import Keys, keys_of, names_of
 from matchers.runs import Run, id_keys
 from schemas.records import Ints
 from schemas.sky import Cells
@@ -13,8 +13,8 @@ from tests.matchers.test_nights import Unsaid
 ALERTS = st.lists(st.tuples(st.integers(0, 60), st.integers(0, 9)), min_size=1, max_size=30)
 
 
-def key_of(name: str) -> int:
-    return int(keys_of(names_of(np.array([name])))[0])
+def key_of(name: str) -> Keys:
+    return keys_of(names_of(np.array([name])))
 
 
 def ids(*numbers: int):
@@ -74,7 +74,7 @@ def test_rows_are_found_by_region_time_id_and_object(older, newer, borders, star
             found = clean.candidates_of_id(*ids(alert_id))[1].tolist() if len(clean) else []
             assert found == ([row] if alert_id != 99 and row in live else [])
     for number in range(4):
-        rows = clean.candidates_of_object(key_of(f"o{number}")) if len(clean) else np.zeros(0, np.int64)
+        rows = clean.candidates_of_objects(key_of(f"o{number}"))[1] if len(clean) else np.zeros(0, np.int64)
         assert sorted(rows.tolist()) == [row for row in live if row % 3 == number]
 
 
