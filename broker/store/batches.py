@@ -3,7 +3,7 @@
 import hashlib
 import json
 import sqlite3
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -58,8 +58,8 @@ _OUTBOX = (
 )
 _NOTICE_ID = "SELECT max(id) FROM notice WHERE ivorn = ?"
 _ROUTED = (
-    "INSERT INTO routed (sink, substream, coincidence_id, revision, first_us) VALUES (?, ?, ?, ?, ?) "
-    "ON CONFLICT DO UPDATE SET revision = excluded.revision"
+    "INSERT INTO routed (substream, coincidence_id, first_us) "
+    "SELECT ?, id, changed_us FROM coincidence WHERE id = ? AND revision = ? ON CONFLICT DO NOTHING"
 )
 _CAPPED = "INSERT OR IGNORE INTO capped (substream, night, coincidence_id, revision) VALUES (?, ?, ?, ?)"
 _REJECTED = "INSERT INTO rejected (stored_us, source, origin, reason, detail, bytes, body) VALUES (?, ?, ?, ?, ?, ?, ?)"
@@ -109,10 +109,10 @@ class BatchChange:
         batch = self.batch
         statements: list[tuple[str, _Rows]] = [
             (_POSITION, [(batch.source, name, value) for name, value in batch.positions.items()]),
-            (_ALERTS, [row for alerts in batch.stored for row in self._alert_rows(alerts)]),
+            (_ALERTS, [row for alerts in _by_survey(batch.stored) for row in self._alert_rows(alerts)]),
             (
                 _NOTED,
-                [(self.seq, a.survey, len(a), pack_alerts(a, OBJECT_COLUMNS)) for a in batch.noted if len(a)],
+                [(self.seq, a.survey, len(a), pack_alerts(a, OBJECT_COLUMNS)) for a in _by_survey(batch.noted)],
             ),
             (_PACKET, [_packet_row(packet) for packet in batch.packets]),
             (_NOTICE, [(self.seq, *_notice_row(notice)) for notice in batch.notices]),
@@ -153,7 +153,7 @@ class BatchChange:
 
     def _routed_rows(self) -> _Rows:
         return [
-            (entry.sink, substream, text(entry.coincidence_id), entry.revision, self.now_us)
+            (substream, text(entry.coincidence_id), entry.revision)
             for entry in self.batch.outbox
             if isinstance(entry, CoincidenceEntry)
             for substream in entry.substreams
@@ -175,6 +175,15 @@ class BatchChange:
                 gone = database.execute("DELETE FROM rejected WHERE id <= ?", [oldest_id]).rowcount
                 database.execute(_TOTAL, [DROPPED_REJECTED, gone])
                 return
+
+
+def _by_survey(parts: Sequence[Alerts]) -> list[Alerts]:
+    """The alerts of each survey together, in order; none that is empty."""
+    by_survey: defaultdict[str, list[Alerts]] = defaultdict(list)
+    for part in parts:
+        if len(part):
+            by_survey[part.survey].append(part)
+    return [Alerts.concatenate(same) for same in by_survey.values()]
 
 
 def _packet_row(packet: KeptPacket) -> tuple[Any, ...]:

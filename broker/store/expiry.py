@@ -106,8 +106,8 @@ _COINCIDENCES = """
     )
 """
 _ROUTED = """
-    DELETE FROM routed WHERE (coincidence_id, sink, substream) IN (
-        SELECT r.coincidence_id, r.sink, r.substream FROM routed r
+    DELETE FROM routed WHERE (coincidence_id, substream) IN (
+        SELECT r.coincidence_id, r.substream FROM routed r
         WHERE r.first_us < ? AND NOT EXISTS (SELECT 1 FROM coincidence c WHERE c.id = r.coincidence_id)
         LIMIT ?
     )

@@ -2,7 +2,6 @@
 
 import json
 import sqlite3
-from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
@@ -60,11 +59,3 @@ def backlogs(database: sqlite3.Connection) -> dict[str, Backlog]:
 def _oldest_us(database: sqlite3.Connection, sink: str) -> int | None:
     oldest = database.execute("SELECT stored_us FROM outbox WHERE sink = ? ORDER BY id LIMIT 1", [sink]).fetchone()
     return oldest[0] if oldest else None
-
-
-def routed_of(database: sqlite3.Connection) -> dict[str, dict[str, frozenset[str]]]:
-    """By coincidence and sink the substreams that it was ever handed over for."""
-    found: defaultdict[str, defaultdict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
-    for coincidence_id, sink, substream in database.execute("SELECT coincidence_id, sink, substream FROM routed"):
-        found[coincidence_id][sink].add(substream)
-    return {key: {sink: frozenset(names) for sink, names in sinks.items()} for key, sinks in found.items()}

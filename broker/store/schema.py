@@ -86,11 +86,10 @@ MIGRATIONS: tuple[str, ...] = (
     CREATE INDEX outbox_of_coincidence ON outbox (coincidence_id, revision);
     CREATE INDEX outbox_of_notice ON outbox (notice_id);
 
-    -- What went into an outbox at any time: who must hear of a withdrawal.
+    -- What substreams were ever handed to sinks, and when the first revision of it was made.
     CREATE TABLE routed (
-        sink TEXT NOT NULL, substream TEXT NOT NULL, coincidence_id TEXT NOT NULL, revision INTEGER NOT NULL,
-        first_us INTEGER NOT NULL,
-        PRIMARY KEY (coincidence_id, sink, substream)
+        substream TEXT NOT NULL, coincidence_id TEXT NOT NULL, first_us INTEGER NOT NULL,
+        PRIMARY KEY (coincidence_id, substream)
     ) STRICT, WITHOUT ROWID;
 
     CREATE TABLE capped (

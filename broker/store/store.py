@@ -6,7 +6,7 @@ The event loop never waits for the disk: one thread writes, another one reads.
 import asyncio
 import sqlite3
 from collections import defaultdict
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -19,8 +19,8 @@ from broker.store.database import FolderLock, open_database, open_for_reading
 from broker.store.expiry import STEP_ROWS, HorizonChange, outdated
 from broker.store.files import SEALED, remove_folder, remove_leftovers
 from broker.store.options import StoreOptions
-from broker.store.outbox import backlogs, read_outbox, routed_of, strike_out
-from broker.store.records import Backlog, Batch, CoincidenceEntry, Delivery, Trouble
+from broker.store.outbox import backlogs, read_outbox, strike_out
+from broker.store.records import Backlog, Batch, Delivery, Trouble
 from broker.store.restoring import ReadNotice, ReadSkyMap, Restored, restore
 from broker.store.schema import last_seq, named_folders
 from broker.store.sealing import Sealing
@@ -29,6 +29,7 @@ from matchers.engine import Engine
 from schemas.times import US_PER_DAY
 
 T = TypeVar("T")
+_SENT = "SELECT substream, coincidence_id, first_us FROM routed"
 Clock = Callable[[], int]
 """The instant now, in microseconds since 1970-01-01 UTC."""
 
@@ -70,7 +71,6 @@ class Store:
         self._readers = ThreadPoolExecutor(1, thread_name_prefix="store-reader")
         self._positions: defaultdict[str, dict[str, int]] = defaultdict(dict)
         self._outboxes: defaultdict[str, _Outbox] = defaultdict(_Outbox)
-        self._routed: defaultdict[str, dict[str, frozenset[str]]] = defaultdict(dict)
         self._sealing = Sealing(folder, options, self._writer.submit)
         self._seq = 0
 
@@ -127,10 +127,6 @@ class Store:
         """
         self._seq += 1
         now_us = self._clock()
-        for entry in batch.outbox:
-            if isinstance(entry, CoincidenceEntry):
-                sinks = self._routed[entry.coincidence_id]
-                sinks[entry.sink] = sinks.get(entry.sink, frozenset()).union(entry.substreams)
         change = BatchChange(batch, self._seq, now_us, self.options)
         return self._write(change, lambda _: self._committed(batch, now_us))
 
@@ -178,9 +174,11 @@ class Store:
         """Sinks that have an outbox, in this configuration or an earlier one."""
         return sorted(sink for sink, outbox in self._outboxes.items() if outbox.backlog.count)
 
-    def routed(self, coincidence_id: str) -> Mapping[str, frozenset[str]]:
-        """Which sinks were ever handed a coincidence, and for which substreams, be it delivered yet or not."""
-        return self._routed.get(coincidence_id, {})
+    async def sent(self) -> list[tuple[str, str, int]]:
+        """What substreams sent so far, of earlier runs too: name of the substream, id of the coincidence, and the
+        instant (us) of the revision that was sent first.
+        """
+        return await self._read(lambda database: database.execute(_SENT).fetchall())
 
     async def restore(self, engine: Engine, read_notice: ReadNotice, read_skymap: ReadSkyMap) -> Restored:
         """Fill a new engine with all that is stored, in a thread; nobody else may use it meanwhile.
@@ -269,7 +267,6 @@ class Store:
             self._positions[source][name] = value
         for sink, backlog in backlogs(database).items():
             self._outboxes[sink].tell(backlog.count, backlog.oldest_us)
-        self._routed.update(routed_of(database))
         self._seq = last_seq(database)
 
 
