@@ -53,7 +53,7 @@ class Evaluator:
     Parameters
     ----------
     table
-        A byte a filter, see NOT_ASKED and so on.
+        A byte a filter, see NOT_ASKED and so on; it is all zeros before an event.
     filter_limit_s
         CPU time after which the kernel ends the process.
     event_limit_s
@@ -94,7 +94,6 @@ class Evaluator:
     def _judge(self, event: bytes) -> None:
         """Ask the cheap filters first, so that those that cost much can delay or starve only each other."""
         n = len(self._filters)
-        self._table[:n] = bytes(n)
         try:
             root = parse_xml(event)
         except BadInput:

@@ -31,6 +31,7 @@ from bridges.vtp import filter_process
 from bridges.vtp.filter_process import EVENT, FILTERS, NOT_ASKED, RUNNING, TRY, YES
 from bridges.vtp.options import BroadcastOptions
 from bridges.vtp.protocol import frame
+from schemas.errors import StarcrossError
 
 log = structlog.get_logger()
 
@@ -56,7 +57,7 @@ _PATIENCE: Final = 20
 """A process that takes this many times its limit in wall-clock time hangs, or the machine does."""
 
 
-class FilterRefusedError(Exception):
+class FilterRefusedError(StarcrossError):
     """A filter that is not accepted; the text says why, for its sender."""
 
 
@@ -121,6 +122,8 @@ class _FilterProcess:
         self._n_filters = max(n_filters, 1)
         self._process: Process | None = None
         self._table: mmap.mmap | None = None
+        self.ended = False
+        """Whether it ended over the last question, and not because we gave up."""
 
     @property
     def running(self) -> bool:
@@ -132,8 +135,11 @@ class _FilterProcess:
 
     async def ask(self, *questions: bytes) -> bytes | None:
         """The answer to the last of the questions; None if the process ended or hung over them."""
+        self.ended = False
         if self._process is None or not self.running:
             self._process = await self._start()
+        if self._table is not None:
+            self._table[:] = bytes(len(self._table))
         stdin, stdout = self._process.stdin, self._process.stdout
         assert stdin is not None and stdout is not None  # noqa: S101, PT018 - both are pipes
         answer = None
@@ -143,8 +149,10 @@ class _FilterProcess:
                 await stdin.drain()
                 (n_bytes,) = _LENGTH.unpack(await stdout.readexactly(_LENGTH.size))
                 answer = await stdout.readexactly(n_bytes)
-        except (asyncio.IncompleteReadError, ConnectionError, TimeoutError):
-            pass
+        except (asyncio.IncompleteReadError, ConnectionError):
+            self.ended = True
+        except TimeoutError:
+            log.warning("the process that evaluates filters hangs, and is replaced")
         finally:
             # Also if cancelled in the middle of a question: its answer would be taken for that to the next one.
             if answer is None:
@@ -286,15 +294,16 @@ class FilterJudge:
         if filters != self._sent or not self._judging.running:
             questions.insert(0, FILTERS + json.dumps(filters).encode())
             self._sent = filters
-        finished = await self._judging.ask(*questions) is not None
+        await self._judging.ask(*questions)
         by_state: dict[int, list[str]] = {}
         for text, state in zip(filters, self._judging.states(len(filters)), strict=True):
             by_state.setdefault(state, []).append(text)
         matching.update(by_state.get(YES, ()))
-        ended = set() if finished else set(by_state.get(RUNNING, ()))
+        interrupted = by_state.get(RUNNING, [])
+        ended = set(interrupted) if self._judging.ended else set()
         for text in ended:
             log.warning("a filter ran over its limit", filter=text[:200], limit_s=self._options.filter_limit_s)
-        return by_state.get(NOT_ASKED, []), ended
+        return [text for text in (*by_state.get(NOT_ASKED, ()), *interrupted) if text not in ended], ended
 
     def _too_slow(self) -> str:
         return f"a filter took more than {self._options.filter_limit_s:g} s of CPU time on one packet"

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Final
+from typing import Final, cast
 
 import structlog
 
@@ -227,8 +227,8 @@ class Subscriber(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Greet."""
-        assert isinstance(transport, Transport)  # noqa: S101 - what a stream socket has
-        self._transport = transport
+        # No isinstance: the transports of uvloop are of no class of asyncio's.
+        self._transport = transport = cast("Transport", transport)
         half = self._roster.options.buffer_bytes // 2
         transport.set_write_buffer_limits(high=half, low=half // 2)
         self._roster.counts["connected"] += 1
