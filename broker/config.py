@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator
 
+from bridges.map_fetcher import MapFetchOptions
 from bridges.options import Options
 from broker.store.options import StoreOptions
 from broker.substreams import SubstreamOptions
@@ -69,6 +70,9 @@ class ServiceSection(Section):
 
     http_host: str = Field("127.0.0.1", description="Address of health, readiness, metrics and status.")
     http_port: int = Field(8090, ge=0, le=65535, description="Its port; 0 takes a free one.")
+    clock: Literal["wall", "data"] = Field(
+        "wall", description="`data`: the latest instant that came in, for past or simulated nights."
+    )
     step_alerts: int = Field(500, ge=1, le=100_000, description="Alerts matched before others get a turn.")
     stop_within_s: float = Field(20.0, gt=0, le=600, description="Time to finish and flush after SIGTERM.")
     maintain_every_s: float = Field(60.0, gt=0, le=86_400, description="Pause between expiry and sealing of nights.")
@@ -122,6 +126,7 @@ class Config(Section):
     sinks: dict[str, SinkSection] = Field(default_factory=dict)
     substreams: dict[str, SubstreamOptions] = Field(default_factory=lambda: {"all": SubstreamOptions()})
     store: StoreOptions = StoreOptions()
+    maps: MapFetchOptions = MapFetchOptions()
     service: ServiceSection = ServiceSection()
 
     @field_validator("matchers", mode="before")

@@ -4,12 +4,13 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from time import perf_counter, time_ns
+from time import perf_counter
 
 import numpy as np
 
 from bridges.emit import NOWHERE, Positions
 from bridges.simulator import NightPlan, SimulatorSource
+from broker.clocks import WallClock
 from broker.config import Config
 from broker.interfaces import Emit, Matcher
 from broker.pipeline import Hooks, KeepNothing, Pipeline, Stages, make_engine
@@ -56,7 +57,7 @@ async def load_test(
         make_engine(config, matchers, software_name()),
         reader,
         KeepNothing(),
-        clock=lambda: time_ns() // 1000,
+        clock=WallClock(),
         step_alerts=config.service.step_alerts,
         include_tests=config.triggers.include_tests,
         hooks=Hooks(taken=taken),

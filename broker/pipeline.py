@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import structlog
 
 from bridges.emit import NOWHERE, Positions
+from broker.clocks import Clock
 from broker.config import Config
 from broker.interfaces import Matcher
 from broker.packets import packets_to_keep
@@ -33,8 +34,6 @@ from schemas.times import US_PER_DAY
 
 log = structlog.get_logger()
 
-Clock = Callable[[], int]
-"""The instant now, in microseconds since 1970-01-01 UTC."""
 MAPS = "maps"
 """The source of linked sky maps, in the store and in metrics."""
 
@@ -189,8 +188,8 @@ class Pipeline:
         receipt: Receipt = await self._whole(self._take_skymap(trigger_id, ivorn, url, message))
         return receipt
 
-    async def act(self, source: str, act: Callable[[Engine], Iterable[list[Coincidence]]]) -> None:
-        """Do something to the engine, and keep what it changed under the name of a source."""
+    async def act(self, source: str, act: Callable[[], Iterable[list[Coincidence]]]) -> None:
+        """Do something to the engine in a turn, and keep what it changed under the name of a source."""
         await self._whole(self._act(source, act))
 
     async def close(self) -> None:
@@ -261,9 +260,9 @@ class Pipeline:
         await self._in_turn(work, [message], perf_counter() - began_s)
         return Receipt(0 if rejected else 1, rejected)
 
-    async def _act(self, source: str, act: Callable[[Engine], Iterable[list[Coincidence]]]) -> None:
+    async def _act(self, source: str, act: Callable[[], Iterable[list[Coincidence]]]) -> None:
         async def work() -> Batch:
-            changes = await _in_steps(iter(act(self.engine)))
+            changes = await _in_steps(iter(act()))
             return Batch(source=source, changes=changes, **self._addressed(changes))
 
         await self._in_turn(work, [], 0.0)
@@ -304,6 +303,7 @@ class Pipeline:
         changes: list[Coincidence] = []
         stored, noted = [], []
         for part in alerts:
+            self._clock.saw(int(part.time_us.max(initial=0)))
             for first in range(0, len(part), self._step_alerts):
                 taken = self.engine.add_alerts(part.take(slice(first, first + self._step_alerts)), self._clock())
                 changes += taken.changes
@@ -311,6 +311,7 @@ class Pipeline:
                 noted.append(taken.noted)
                 await asyncio.sleep(0)
         for notice, skymap in heard:
+            self._clock.saw(notice.issued_us or 0)
             changes += await _in_steps(self.engine.put_notice(notice, skymap, self._clock()))
         return changes, [part for part in stored if len(part)], [part for part in noted if len(part)]
 
@@ -331,18 +332,28 @@ class Pipeline:
         self, notices: Sequence[Notice], rejected: list[Rejection]
     ) -> list[tuple[Notice, SkyMap | None]]:
         """Each notice with the density of the position that it states."""
-        return [(notice, self._density(notice, rejected)) for notice in notices]
+        made: list[tuple[Notice, SkyMap | None]] = []
+        for notice in notices:
+            try:
+                made.append((notice, self.density(notice)))
+            except BadSkyMap as error:
+                made.append((notice, None))
+                rejected.append(Rejection(notice.message.origin, error.reason, error.detail))
+        return made
 
-    def _density(self, notice: Notice, rejected: list[Rejection]) -> SkyMap | None:
+    def density(self, notice: Notice) -> SkyMap | None:
+        """The density of the position that a notice states; None if it states none, or is not searched.
+
+        Raises
+        ------
+        BadSkyMap
+            If its position makes no density.
+        """
         if notice.trigger_id is None or notice.localisation is None:
             return None
         if not self._include_tests and notice.role in {Role.TEST, Role.MOCK}:
             return None
-        try:
-            return skymap_of(notice.localisation)
-        except BadSkyMap as error:
-            rejected.append(Rejection(notice.message.origin, error.reason, error.detail))
-            return None
+        return skymap_of(notice.localisation)
 
 
 class Inlet:

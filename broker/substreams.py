@@ -121,6 +121,12 @@ class Router:
         for name, coincidence_id, changed_us in sent:
             self._remember(name, coincidence_id, changed_us)
 
+    def with_substreams(self, substreams: Sequence[Substream]) -> "Router":
+        """A router of other substreams that remembers what those of the same names have sent."""
+        router = Router(substreams)
+        router._sent, router._of_night = self._sent, self._of_night  # noqa: SLF001 - its own kind
+        return router
+
     def route(self, changes: Sequence[Coincidence]) -> Routes:
         """Where these changes go; of new ones the best ranked are admitted first."""
         admitted: defaultdict[tuple[str, int], set[str]] = defaultdict(set)

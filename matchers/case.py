@@ -48,6 +48,14 @@ class Case:
         """Take the map that a notice linked to; it stands above what the notice said itself."""
         self._late[ivorn] = skymap
 
+    def unmapped(self) -> list[Notice]:
+        """The notices with links to maps that have not come and would count, oldest first."""
+        localising = self.trigger.localised_by if self.trigger is not None else None
+        since = () if localising is None else order_of(localising)
+        linking = (notice for notice in self._notices.values() if notice.skymap_url is not None)
+        missing = [notice for notice in linking if notice.ivorn not in self._late and order_of(notice) >= since]
+        return sorted(missing, key=order_of)
+
     @property
     def retracted(self) -> bool:
         """Whether the newest notice is a retraction, even if no notice says when the event was."""

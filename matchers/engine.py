@@ -6,7 +6,7 @@ the same, as each is judged from all that is stored of its object and its trigge
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby, islice
 from operator import itemgetter
 from typing import NamedTuple, TypeVar
@@ -99,9 +99,7 @@ class Engine:
         config_hash: str = "",
         retention_us: int = 20 * US_PER_DAY,
     ) -> None:
-        self._matchers = {matcher.name: matcher for matcher in sorted(matchers, key=lambda matcher: matcher.name)}
-        if len(self._matchers) < len(matchers):
-            raise ConfigurationError("two matchers have the same name")
+        self._matchers = _by_name(matchers)
         self._cuts, self._carried, self._include_tests = cuts, carried, include_tests
         self._made_by = Provenance(software, config_hash, ())
         self._retention_us = retention_us
@@ -196,6 +194,32 @@ class Engine:
         self.counts.late_skymaps += 1
         self._hear_skymap(trigger_id, notice_ivorn, skymap, now_us)
         return self._refresh(trigger_id, Cause.SKYMAP, now_us)
+
+    def unmapped(self) -> Iterator[Notice]:
+        """The notices with links to sky maps that have not come and would count, by trigger, oldest first."""
+        return (notice for _, case in sorted(self._cases.items()) for notice in case.unmapped())
+
+    def search_by(self, matchers: Sequence[Matcher], *, config_hash: str, now_us: int) -> Iterator[list[Coincidence]]:
+        """Search with other matchers from now on, and all that is stored anew.
+
+        Returns
+        -------
+        iterator of list of Coincidence
+            As of `put_notice`, for one trigger after the other. All steps are to be taken before anything else is
+            done.
+
+        Raises
+        ------
+        ConfigurationError
+            If two matchers have the same name; nothing changes then.
+        """
+        self._matchers = _by_name(matchers)
+        self._made_by = replace(self._made_by, config_hash=config_hash)
+        for trigger_id in sorted(self._cases):
+            for name in {said.matcher for said in self.ledger.of_trigger(trigger_id)} - self._matchers.keys():
+                known = [said for said in self.ledger.of_trigger(trigger_id) if said.matcher == name]
+                yield from self._withdrawing(known, Cause.NOT_SEARCHED, now_us)
+            yield from self._refresh(trigger_id, Cause.CONFIGURATION, now_us)
 
     def restore_notice(self, notice: Notice, skymap: SkyMap | None, heard_us: int) -> None:
         """Know of a notice that was put before a restart, at ``heard_us``; in the order in which they were put."""
@@ -366,6 +390,13 @@ class Engine:
         """Whether alerts that made this coincidence have been dropped, so that it cannot be judged any more."""
         said = self.ledger.get(identity)
         return said is not None and said.state is not State.WITHDRAWN and said.object.first_match_us < self._horizon_us
+
+
+def _by_name(matchers: Sequence[Matcher]) -> dict[str, Matcher]:
+    named = {matcher.name: matcher for matcher in sorted(matchers, key=lambda matcher: matcher.name)}
+    if len(named) < len(matchers):
+        raise ConfigurationError("two matchers have the same name")
+    return named
 
 
 def why_not_searched(trigger: Trigger, *, include_tests: bool) -> Cause:

@@ -1,20 +1,22 @@
 """What has been said of every coincidence so far, and what must be said next."""
 
 from collections import defaultdict
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from dataclasses import fields, replace
 from enum import StrEnum
+from operator import attrgetter
 
 from matchers.index import ObjectKey
-from schemas.records import Coincidence, State
+from schemas.records import Coincidence, State, TriggerSummary
 
 
 class Cause(StrEnum):
-    """What made a revision: `Coincidence.reason`. The first three propose or update, the others withdraw."""
+    """What made a revision: `Coincidence.reason`. The first four propose or update, the others withdraw."""
 
     ALERT = "alert"
     NOTICE = "notice"
     SKYMAP = "skymap"
+    CONFIGURATION = "configuration"
     RETRACTED = "retracted"
     NOT_ASTROPHYSICAL = "not_astrophysical"
     NO_POSITION = "no_position"
@@ -85,7 +87,7 @@ class Ledger:
             state, content = State.WITHDRAWN, last
         elif last is None or not stands:
             state, content = State.PROPOSED, judged
-        elif _science(last) == _science(judged):
+        elif _is_same(last, judged):
             return None
         else:
             state, content = State.UPDATED, judged
@@ -101,10 +103,14 @@ class Ledger:
         self._of_object[said.object.survey, said.object.object_id][said.id] = None
 
 
-def _science(coincidence: Coincidence) -> Coincidence:
-    """A coincidence without what does not count as a change."""
-    trigger = replace(coincidence.trigger, revision=0, notice_ivorn="", notice_origin="", links={})
-    nothing = replace(coincidence.provenance, software="", config_hash="", inputs=())
-    return replace(
-        coincidence, revision=0, state=State.PROPOSED, reason="", changed_us=0, trigger=trigger, provenance=nothing
-    )
+def _getter(record: type, *left_out: str) -> Callable[[object], tuple[object, ...]]:
+    return attrgetter(*(field.name for field in fields(record) if field.name not in left_out))
+
+
+_of_coincidence = _getter(Coincidence, "revision", "state", "reason", "changed_us", "trigger", "provenance")
+_of_trigger = _getter(TriggerSummary, "revision", "notice_ivorn", "notice_origin", "links")
+
+
+def _is_same(one: Coincidence, other: Coincidence) -> bool:
+    """Whether two verdicts differ in nothing that counts as a change."""
+    return _of_coincidence(one) == _of_coincidence(other) and _of_trigger(one.trigger) == _of_trigger(other.trigger)

@@ -25,6 +25,16 @@ ALERT, NOTICE = Message(GOOD_ALERT, "alert"), Message(GOOD_NOTICE, "notice")
 NOW = 1_600_000_000_000_000
 
 
+class Fixed:
+    """A clock that stands still."""
+
+    def __call__(self) -> int:
+        return NOW
+
+    def saw(self, instant_us: int) -> None:
+        pass
+
+
 class Kept:
     """Keeps batches in memory, once it is allowed to."""
 
@@ -61,7 +71,7 @@ def pipeline(*settings: str, step_alerts: int = 100, **options: Any) -> tuple[Pi
     kept = Kept()
     engine = make_engine(config, make_matchers(config, Path()), "a test")
     reader = Reader(SchemaCatalogue(), None)
-    return Pipeline(engine, reader, kept, clock=lambda: NOW, step_alerts=step_alerts, **options), kept
+    return Pipeline(engine, reader, kept, clock=Fixed(), step_alerts=step_alerts, **options), kept
 
 
 async def test_either_direction_finds_the_same():
@@ -225,5 +235,5 @@ async def test_what_the_engine_is_made_to_do_is_kept_too():
     pipe, kept = pipeline()
     await pipe.take("a", [NOTICE, ALERT])
     (proposed,) = kept.changes
-    await pipe.act("configuration", lambda _: [[proposed]])
+    await pipe.act("configuration", lambda: [[proposed]])
     assert (kept.batches[-1].source, kept.batches[-1].changes) == ("configuration", [proposed])
