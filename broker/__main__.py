@@ -87,6 +87,25 @@ def build_parser() -> argparse.ArgumentParser:
     check.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides", help=_SET_HELP)
     check.add_argument("--json", action="store_true", help="print JSON")
 
+    store = _command(
+        actions,
+        "store",
+        "tell what is in a store, check it, compact it, or take something out of it",
+        "Reading is safe while the service runs; compact needs the store for itself.\n\n"
+        "examples:\n  starcross store /var/lib/starcross/store\n  starcross store DIR check\n"
+        "  starcross store DIR export --night 2026-11-20 --out night.parquet\n"
+        "  starcross store DIR quarantine --reason truncated --out messages",
+    )
+    store.add_argument("folder", type=Path, metavar="DIR", help="folder of the store")
+    store.add_argument(
+        "action", nargs="?", choices=STORE_ACTIONS, default=STORE_ACTIONS[0], help="what to do (default: %(default)s)"
+    )
+    store.add_argument("--json", action="store_true", help="print JSON instead of tables")
+    store.add_argument("--night", metavar="DATE", help="export: the date on which the night began (18 h UTC)")
+    store.add_argument("--out", type=Path, metavar="PATH", help="export: Parquet file; quarantine: folder of messages")
+    store.add_argument("--reason", metavar="REASON", help="quarantine: only what was rejected for it")
+    store.add_argument("--substream", metavar="NAME", help="capped: only of this substream")
+
     bench = _command(
         actions,
         "bench",
@@ -102,6 +121,7 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
+STORE_ACTIONS = ("status", "check", "compact", "export", "quarantine", "capped")
 BENCHMARKS = ("decode", "live", "retro", "ingest")
 _SET_HELP = "override a configuration key, as in --set cuts.enabled=false; may be given again"
 

@@ -31,6 +31,7 @@ from broker.registry import make_matchers
 from broker.replay import Outcome, Progress
 from broker.replay import replay as replay_inputs
 from broker.skyplot import draw_sky
+from broker.store.command import run_store
 from broker.tables import (
     bench_tables,
     coincidence_table,
@@ -136,6 +137,12 @@ def check(arguments: Namespace) -> int:
             f"{shown}: valid; configuration {config.fingerprint()}; matchers: {names}", soft_wrap=True, markup=False
         )
     return 0
+
+
+def store(arguments: Namespace) -> int:
+    """``starcross store``; 1 if a check found something wrong."""
+    configure_logging(verbose=arguments.verbose)
+    return run_store(arguments)
 
 
 def bench(arguments: Namespace) -> int:

@@ -6,11 +6,11 @@ import sqlite3
 from pathlib import Path
 from typing import IO
 
-from broker.store.schema import migrate
+from broker.store.schema import MIGRATIONS, migrate, version_of
 from schemas.errors import ConfigurationError
 
 DATABASE = "starcross.sqlite"
-_LOCK = "lock"
+LOCK = "lock"
 _PAGE_BYTES = 8192
 _WAL_BYTES = 64 * 1024 * 1024
 """The write-ahead log is cut to so many bytes after it has grown."""
@@ -27,7 +27,7 @@ class FolderLock:
     """
 
     def __init__(self, folder: Path) -> None:
-        path = folder / _LOCK
+        path = folder / LOCK
         try:
             folder.mkdir(parents=True, exist_ok=True)
             self._file: IO[str] = path.open("a+", encoding="ascii")
@@ -98,6 +98,12 @@ def open_for_reading(folder: Path) -> sqlite3.Connection:
     try:
         database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         database.execute("PRAGMA query_only = ON")
+        version = version_of(database)
     except sqlite3.Error as error:
         raise ConfigurationError(f"{path}: cannot be read: {error}") from error
+    if version != len(MIGRATIONS):
+        database.close()
+        raise ConfigurationError(
+            f"{path}: the store has version {version}, and this Starcross reads version {len(MIGRATIONS)}"
+        )
     return database
