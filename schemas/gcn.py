@@ -32,6 +32,8 @@ from schemas.times import US_PER_S
 from schemas.voevent import us_from_scale
 
 FITS_MAGIC: Final = b"SIMPLE  ="
+CONTENT_IVORNS: Final = "ivo://starcross.invalid/notices/"
+"""Beginning of the identifiers that `content_ivorn` makes."""
 
 _TOPIC: Final = re.compile(r"gcn\.notices\.([A-Za-z0-9_.-]+)")
 _SCHEMA: Final = re.compile(r"/notices/([A-Za-z0-9_./-]+?)(?:\.schema)?\.json")
@@ -175,7 +177,7 @@ def content_ivorn(name: str, body: bytes) -> str:
 
     It is made here, and its authority says so: nobody else's name is used for it.
     """
-    return f"ivo://starcross.invalid/notices/{name}#{hashlib.sha256(body).hexdigest()[:16]}"
+    return f"{CONTENT_IVORNS}{name}#{hashlib.sha256(body).hexdigest()[:16]}"
 
 
 def fits_of_base64(text: Json) -> bytes:

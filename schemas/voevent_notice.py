@@ -15,6 +15,7 @@ Rules that hold for all kinds:
 """
 
 import re
+from dataclasses import replace
 from typing import Final
 
 from schemas.classic_fermi import FERMI
@@ -28,6 +29,7 @@ from schemas.records import Kind, Message, Messenger, Notice, Role
 from schemas.streams import STREAMS
 from schemas.times import MJD_UNIX_EPOCH, US_PER_DAY, US_PER_S, iso_from_us
 from schemas.voevent import VOEvent, parse_voevent
+from schemas.voevent_relay import conversion_in
 
 PACKET_TYPES: Final[NoticeTypes] = {**FERMI, **SWIFT, **GAMMA, **NEUTRINO, **GRAVITATIONAL_WAVE, **SVOM}
 """Every classic kind of notice that is known, by GCN's packet type."""
@@ -73,6 +75,9 @@ def read_voevent(message: Message) -> Notice:
         was.
     """
     event = parse_voevent(message.body)
+    converted = conversion_in(event, message)
+    if converted is not None:
+        return replace(converted, links=_links(event), params=_params(event))
     kind = _kind_of_notice(event, message)
     draft = Draft(warnings=list(event.warnings), citations=list(event.citations), instrument=kind.instrument)
     draft.role = _role(event, draft)
