@@ -2,11 +2,13 @@
 
 import json
 import re
+from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from matchers.rank import overlap
 from matchers.windows import rows_inside
@@ -42,6 +44,7 @@ class Matcher(Protocol):
         """Which of these alerts, all inside the window, belong to the trigger."""
 
 
+@lru_cache(maxsize=1 << 12)
 def coincidence_id(matcher: str, trigger_id: str, survey: str, object_id: str) -> str:
     """A short name of a coincidence that is always the same for the same four, and fit for a URL or an IVORN.
 
@@ -75,78 +78,99 @@ def judge(
         Revision 0, proposed, without a reason and unchanged since 1970: the ledger decides on these. Position,
         separation, level and density are those of the first matching detection, magnitude and band of the latest.
     """
+    skymap = trigger.skymap
     inside = alerts.take(rows_inside(window, alerts))
-    if not len(inside) or trigger.skymap is None:
+    if not len(inside) or skymap is None:
         return {}
-    inside = inside.take(np.lexsort((inside.alert_id, inside.time_us)))
-    matched = matcher.match(inside, trigger)
-    verdicts = {}
-    for name in sorted(set(inside.object_id[matched].tolist())):
-        of_object = inside.object_id == name
-        verdicts[name] = _verdict(
-            matcher.name, trigger, trigger.skymap, inside.take(of_object), matched[of_object], provenance
+    _, of_name = np.unique(inside.object_id, return_inverse=True)
+    order = np.lexsort((inside.alert_id, inside.time_us, of_name))
+    inside, of_name = inside.take(order), of_name[order]
+    matches = matcher.match(inside, trigger)
+    of_match, first = np.unique(of_name[matches], return_index=True)
+    if not len(first):
+        return {}
+    ours = np.searchsorted(of_name, [of_match, of_match + 1]).T.tolist()
+    first = np.flatnonzero(matches)[first]
+    where = inside.ra_deg[first], inside.dec_deg[first]
+    position = zip(
+        separation_deg(*where, skymap.peak_ra_deg, skymap.peak_dec_deg).tolist(),
+        skymap.credible_level(*where, inside.pixel[first]).tolist(),
+        skymap.density_per_sr(*where, inside.pixel[first]).tolist(),
+        strict=True,
+    )
+    points, plain = _points(inside), _Plain.of(inside)
+    of_trigger, area_90_deg2 = _trigger_summary(trigger, skymap), _area_90_deg2(skymap)
+    heard = {notice.message.origin for notice in (trigger.notice, trigger.localised_by) if notice}
+    matching, found = matches.tolist(), {}
+    for (start, end), (away_deg, level, density) in zip(ours, position, strict=True):
+        rows = [row for row in range(start, end) if matching[row]]
+        summary = plain.summary(rows, tuple(points[start:end]), start)
+        inputs = {*provenance.inputs, *heard, *(plain.origin[row] for row in rows)} - {""}
+        found[summary.object_id] = Coincidence(
+            id=coincidence_id(matcher.name, trigger.id, summary.survey, summary.object_id),
+            revision=0,
+            state=State.PROPOSED,
+            reason="",
+            changed_us=0,
+            matcher=matcher.name,
+            trigger=of_trigger,
+            object=summary,
+            delta_t_s=(summary.first_match_us - trigger.time_us) / US_PER_S,
+            separation_deg=away_deg,
+            credible_level=level,
+            probability_density_per_sr=density,
+            overlap=overlap(density),
+            area_90_deg2=area_90_deg2,
+            provenance=Provenance(provenance.software, provenance.config_hash, tuple(sorted(inputs))),
         )
-    return verdicts
+    return found
 
 
-def _verdict(
-    matcher: str, trigger: Trigger, skymap: SkyMap, inside: Alerts, matches: Bools, provenance: Provenance
-) -> Coincidence:
-    """Of one object's alerts inside the window, sorted by (time, id), some of which match."""
-    matched = inside.take(matches)
-    first = matched.take(slice(0, 1))
-    where = first.ra_deg, first.dec_deg
-    density = float(skymap.density_per_sr(*where, first.pixel)[0])
-    summary = _object_summary(matched, _light_curve(inside))
-    return Coincidence(
-        id=coincidence_id(matcher, trigger.id, summary.survey, summary.object_id),
-        revision=0,
-        state=State.PROPOSED,
-        reason="",
-        changed_us=0,
-        matcher=matcher,
-        trigger=_trigger_summary(trigger, skymap),
-        object=summary,
-        delta_t_s=(summary.first_match_us - trigger.time_us) / US_PER_S,
-        separation_deg=float(separation_deg(*where, skymap.peak_ra_deg, skymap.peak_dec_deg)[0]),
-        credible_level=float(skymap.credible_level(*where, first.pixel)[0]),
-        probability_density_per_sr=density,
-        overlap=overlap(density),
-        area_90_deg2=_area_90_deg2(skymap),
-        provenance=_provenance(provenance, trigger, matched),
-    )
+@dataclass(frozen=True, slots=True)
+class _Plain:
+    """Columns of alerts as lists: one by one, their values are wanted as plain numbers and names."""
+
+    survey: str
+    object_id: list[str]
+    ra_deg: list[float]
+    dec_deg: list[float]
+    first_detection_us: list[int]
+    origin: list[str]
+
+    @classmethod
+    def of(cls, alerts: Alerts) -> "_Plain":
+        names = ("object_id", "ra_deg", "dec_deg", "first_detection_us", "origin")
+        return cls(alerts.survey, *(getattr(alerts, name).tolist() for name in names))
+
+    def summary(self, rows: list[int], points: tuple[Measurement, ...], first_row: int) -> ObjectSummary:
+        """Of the rows of one object that match, sorted by (time, id), and its light curve, which begins at a row."""
+        first = rows[0]
+        matched = [points[row - first_row] for row in rows]
+        return ObjectSummary(
+            survey=self.survey,
+            object_id=self.object_id[first],
+            alert_ids=tuple([point.alert_id for point in matched]),
+            ra_deg=self.ra_deg[first],
+            dec_deg=self.dec_deg[first],
+            first_detection_us=self.first_detection_us[first],
+            first_match_us=matched[0].time_us,
+            last_match_us=matched[-1].time_us,
+            mag=matched[-1].mag,
+            mag_err=matched[-1].mag_err,
+            band=matched[-1].band,
+            light_curve=points,
+        )
 
 
-def _light_curve(inside: Alerts) -> tuple[Measurement, ...]:
-    columns = (inside.alert_id, inside.time_us, inside.band, inside.mag, inside.mag_err)
-    return tuple(
-        Measurement(number, time_us, band, _known(mag), _known(mag_err))
-        for number, time_us, band, mag, mag_err in zip(*(c.tolist() for c in columns[:3]), *columns[3:], strict=True)
-    )
+def _points(alerts: Alerts) -> list[Measurement]:
+    names = alerts.alert_id.tolist(), alerts.time_us.tolist(), alerts.band.tolist()
+    return [Measurement(*told) for told in zip(*names, _known(alerts.mag), _known(alerts.mag_err), strict=True)]
 
 
 @lru_cache(maxsize=4)
 def _area_90_deg2(skymap: SkyMap) -> float:
     """Summing a map's cells takes long; the objects of a trigger are judged one after the other."""
     return skymap.area_deg2(AREA_LEVEL)
-
-
-def _object_summary(matched: Alerts, light_curve: tuple[Measurement, ...]) -> ObjectSummary:
-    """Of the matching alerts of one object, sorted by (time, id)."""
-    return ObjectSummary(
-        survey=matched.survey,
-        object_id=str(matched.object_id[0]),
-        alert_ids=tuple(matched.alert_id.tolist()),
-        ra_deg=float(matched.ra_deg[0]),
-        dec_deg=float(matched.dec_deg[0]),
-        first_detection_us=int(matched.first_detection_us[0]),
-        first_match_us=int(matched.time_us[0]),
-        last_match_us=int(matched.time_us[-1]),
-        mag=_known(matched.mag[-1]),
-        mag_err=_known(matched.mag_err[-1]),
-        band=str(matched.band[-1]),
-        light_curve=light_curve,
-    )
 
 
 def _trigger_summary(trigger: Trigger, skymap: SkyMap) -> TriggerSummary:
@@ -169,12 +193,9 @@ def _trigger_summary(trigger: Trigger, skymap: SkyMap) -> TriggerSummary:
     )
 
 
-def _provenance(made_by: Provenance, trigger: Trigger, matched: Alerts) -> Provenance:
-    notices = {notice.message.origin for notice in (trigger.notice, trigger.localised_by) if notice}
-    inputs = {*made_by.inputs, *notices, *matched.origin.tolist()} - {""}
-    return Provenance(made_by.software, made_by.config_hash, tuple(sorted(inputs)))
-
-
-def _known(value: np.float32) -> float | None:
-    """The shortest number that is this float32, so that a magnitude reads as in the packet: 19.1, not 19.10000038."""
-    return float(str(value)) if np.isfinite(value) else None
+def _known(values: NDArray[np.float32]) -> list[float | None]:
+    """The shortest number that is each float32, so that a magnitude reads as in the packet: 19.1, not 19.10000038."""
+    return [
+        float(text) if finite else None
+        for text, finite in zip(values.astype(np.str_), np.isfinite(values).tolist(), strict=True)
+    ]
