@@ -1,0 +1,124 @@
+"""What the service measures of itself, for Prometheus.
+
+One rule for names: ``starcross_``, what is counted or measured, its unit if it has one, and ``_total`` for what only
+grows. Labels are names of the configuration or of fixed lists, so that strangers cannot make them grow; Kafka's topics
+and VTP's peers are summed up.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    GCCollector,
+    Gauge,
+    Histogram,
+    PlatformCollector,
+    ProcessCollector,
+    generate_latest,
+)
+
+
+class MetricRow(NamedTuple):
+    """One metric: its kind, what it tells, and its labels."""
+
+    kind: type[Counter | Gauge | Histogram]
+    tells: str
+    labels: tuple[str, ...] = ()
+
+
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
+
+METRICS: Mapping[str, MetricRow] = {
+    "starcross_messages_total": MetricRow(Counter, "Messages taken in.", ("source",)),
+    "starcross_message_bytes_total": MetricRow(Counter, "Their bytes.", ("source",)),
+    "starcross_rejected_total": MetricRow(
+        Counter, "Inputs, or parts of them, that could not be read.", ("source", "reason")
+    ),
+    "starcross_notices_total": MetricRow(Counter, "Notices taken in.", ("source",)),
+    "starcross_alerts_stored_total": MetricRow(Counter, "New alerts that passed the cuts.", ("survey",)),
+    "starcross_alerts_cut_total": MetricRow(Counter, "Alerts that a quality cut dropped.", ("survey",)),
+    "starcross_changes_total": MetricRow(Counter, "Revisions of coincidences, by their state.", ("state",)),
+    "starcross_capped_total": MetricRow(
+        Counter, "Coincidences beyond a substream's number of the night.", ("substream",)
+    ),
+    "starcross_batch_seconds": MetricRow(
+        Histogram, "How long a batch took: read, waited for its turn, matched, kept.", ("source", "stage")
+    ),
+    "starcross_arrival_seconds": MetricRow(
+        Histogram, "From the time stamp of the oldest message of a batch in Kafka until it was kept.", ("source",)
+    ),
+    "starcross_source_connected": MetricRow(Gauge, "1 while the source is connected.", ("source",)),
+    "starcross_lag_messages": MetricRow(Gauge, "Messages that wait in Kafka, all partitions together.", ("source",)),
+    "starcross_gap_messages_total": MetricRow(
+        Counter, "Messages that Kafka dropped before they were read.", ("source",)
+    ),
+    "starcross_heartbeat_silence_seconds": MetricRow(Gauge, "Since GCN's last heartbeat.", ("source",)),
+    "starcross_vtp_packets_total": MetricRow(Counter, "What became of packets over VTP.", ("source", "outcome")),
+    "starcross_vtp_subscribers": MetricRow(Gauge, "Who subscribes over VTP at present.", ("sink",)),
+    "starcross_map_fetches_total": MetricRow(Counter, "How attempts to fetch a linked sky map ended.", ("outcome",)),
+    "starcross_maps_pending": MetricRow(Gauge, "Linked sky maps that have not come."),
+    "starcross_sent_total": MetricRow(Counter, "Publications and notices that a sink's next hop has.", ("sink",)),
+    "starcross_send_failures_total": MetricRow(Counter, "Deliveries that failed and are tried again.", ("sink", "why")),
+    "starcross_send_seconds": MetricRow(Histogram, "How long a delivery took.", ("sink",)),
+    "starcross_outbox_entries": MetricRow(Gauge, "What waits for a sink.", ("sink",)),
+    "starcross_outbox_age_seconds": MetricRow(Gauge, "How long the oldest of it has waited.", ("sink",)),
+    "starcross_restarts_total": MetricRow(Counter, "Parts that failed and were restarted.", ("part",)),
+    "starcross_store_trouble": MetricRow(Gauge, "1 while the store cannot write."),
+    "starcross_stored_alerts": MetricRow(Gauge, "Alerts in the index."),
+    "starcross_index_bytes": MetricRow(Gauge, "Size of the index, mapped files included.", ("part",)),
+    "starcross_triggers": MetricRow(Gauge, "Triggers that are remembered."),
+    "starcross_windows": MetricRow(Gauge, "Triggers that are searched.", ("matcher",)),
+    "starcross_coincidences": MetricRow(Gauge, "Coincidences by their present state.", ("state",)),
+    "starcross_loop_lag_seconds": MetricRow(Histogram, "How late the event loop was for a wake-up every 100 ms."),
+}
+
+
+class Metrics:
+    """Every metric of `METRICS`, in a registry of its own.
+
+    Parameters
+    ----------
+    refresh
+        Called before each reading, to set the gauges that are not set when they change.
+    """
+
+    def __init__(self, refresh: Callable[["Metrics"], None] = lambda _: None) -> None:
+        self.refresh = refresh
+        self.registry = CollectorRegistry()
+        for collector in (ProcessCollector, PlatformCollector, GCCollector):
+            collector(registry=self.registry)
+        self._made = {name: self._make(name, row) for name, row in METRICS.items()}
+
+    def _make(self, name: str, row: MetricRow) -> Counter | Gauge | Histogram:
+        if row.kind is Histogram:
+            return Histogram(name, row.tells, row.labels, registry=self.registry, buckets=_SECONDS)
+        return row.kind(name, row.tells, row.labels, registry=self.registry)
+
+    def add(self, name: str, amount: float = 1, **labels: str) -> None:
+        """Add to a counter."""
+        metric = self._of(name, labels)
+        if amount:
+            metric.inc(amount)
+
+    def set(self, name: str, value: float, **labels: str) -> None:
+        """Set a gauge."""
+        self._of(name, labels).set(value)
+
+    def observe(self, name: str, value_s: float, **labels: str) -> None:
+        """Note a duration in a histogram."""
+        self._of(name, labels).observe(value_s)
+
+    def value(self, name: str, **labels: str) -> float | None:
+        """The present value of a counter or gauge; None if it has none yet."""
+        return self.registry.get_sample_value(name, labels)
+
+    def page(self) -> bytes:
+        """All of them, in Prometheus' text format."""
+        self.refresh(self)
+        return generate_latest(self.registry)
+
+    def _of(self, name: str, labels: dict[str, str]) -> "Counter | Gauge | Histogram":  # one of which fits
+        metric = self._made[name]
+        return metric.labels(**labels) if labels else metric

@@ -1,0 +1,94 @@
+"""From what parts tell to metrics: the one place where both are known."""
+
+from collections.abc import Callable, Sequence
+from time import monotonic, time_ns
+
+from bridges.kafka_session import BatchTaken
+from broker.metrics import Metrics
+from broker.pipeline import Stages
+from broker.store.records import Batch
+from schemas.records import Message
+from schemas.times import US_PER_S
+
+
+class Observers:
+    """Told by the pipeline, the supervisor, the drains and the bridges what happens."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self.metrics = metrics
+
+    def taken(self, messages: Sequence[Message], batch: Batch, stages: Stages) -> None:
+        """A batch is kept."""
+        metrics, source = self.metrics, batch.source
+        metrics.add("starcross_messages_total", len(messages), source=source)
+        metrics.add("starcross_message_bytes_total", sum(len(message.body) for message in messages), source=source)
+        metrics.add("starcross_notices_total", len(batch.notices), source=source)
+        for rejection, _ in batch.rejected:
+            metrics.add("starcross_rejected_total", source=source, reason=str(rejection.reason))
+        for alerts in batch.stored:
+            metrics.add("starcross_alerts_stored_total", len(alerts), survey=alerts.survey)
+        for alerts in batch.noted:
+            metrics.add("starcross_alerts_cut_total", len(alerts), survey=alerts.survey)
+        for change in batch.changes:
+            metrics.add("starcross_changes_total", state=str(change.state))
+        for capped in batch.capped:
+            metrics.add("starcross_capped_total", substream=capped.substream)
+        for stage in ("read", "waited", "matched", "kept"):
+            metrics.observe("starcross_batch_seconds", getattr(stages, f"{stage}_s"), source=source, stage=stage)
+
+    def restarted(self, part: str) -> None:
+        """A part failed and will be restarted."""
+        self.metrics.add("starcross_restarts_total", part=part)
+
+    def sent(self, sink: str, count: int, _oldest_us: int, took_s: float) -> None:
+        """A sink's next hop has something."""
+        self.metrics.add("starcross_sent_total", count, sink=sink)
+        self.metrics.observe("starcross_send_seconds", took_s, sink=sink)
+
+    def not_sent(self, sink: str, why: str) -> None:
+        """A delivery failed."""
+        self.metrics.add("starcross_send_failures_total", sink=sink, why=why)
+
+    def map_fetched(self, outcome: str) -> None:
+        """An attempt to fetch a linked map ended."""
+        self.metrics.add("starcross_map_fetches_total", outcome=outcome)
+
+    def vtp_in(self, source: str) -> Callable[[str], None]:
+        """For a source of VOEvents over VTP."""
+        return lambda outcome: self.metrics.add("starcross_vtp_packets_total", source=source, outcome=str(outcome))
+
+    def kafka_survey(self, source: str) -> "KafkaSurveyMetrics":
+        """For a source of alerts over Kafka."""
+        return KafkaSurveyMetrics(self.metrics, source)
+
+
+class KafkaSurveyMetrics:
+    """`bridges.kafka_session.KafkaSurveyObserver` for one source."""
+
+    def __init__(self, metrics: Metrics, source: str) -> None:
+        self._metrics, self._source = metrics, source
+        self._lag: dict[tuple[str, int], int] = {}
+        self.disconnected("")
+
+    def connected(self, partitions: int) -> None:  # noqa: ARG002 - as the observer has it
+        """A session began."""
+        self._lag.clear()
+        self._metrics.set("starcross_source_connected", 1, source=self._source)
+
+    def disconnected(self, detail: str) -> None:  # noqa: ARG002 - as the observer has it
+        """A session ended."""
+        self._metrics.set("starcross_source_connected", 0, source=self._source)
+
+    def taken(self, batch: BatchTaken) -> None:
+        """A batch was kept."""
+        if batch.messages:
+            self._metrics.observe("starcross_arrival_seconds", batch.oldest_s, source=self._source)
+
+    def lag(self, topic: str, partition: int, messages: int) -> None:
+        """So many messages wait in a partition."""
+        self._lag[topic, partition] = messages
+        self._metrics.set("starcross_lag_messages", sum(self._lag.values()), source=self._source)
+
+    def gap(self, topic: str, partition: int, messages: int) -> None:  # noqa: ARG002 - as the observer has it
+        """So many messages are gone that were never read."""
+        self._metrics.add("starcross_gap_messages_total", messages, source=self._source)
