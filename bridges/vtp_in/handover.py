@@ -48,9 +48,9 @@ class EventKey:
 
 
 def key_of(ivorn: str, root: etree._Element) -> EventKey:
-    """The key of a packet; blanks between its elements, comments and the order of attributes make no other event."""
-    canonical: bytes = etree.tostring(root, method="c14n")
-    return EventKey(ivorn, _digest(b" ".join(canonical.split()).replace(b"> <", b"><")))
+    """The key of a packet; blanks between its elements, its encoding and comments make no other event."""
+    text = etree.tostring(root, encoding="utf-8")
+    return EventKey(ivorn, _digest(b" ".join(text.split()).replace(b"> <", b"><")))
 
 
 def key_of_unreadable(body: bytes) -> EventKey:

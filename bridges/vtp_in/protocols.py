@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import comet.log
 from comet.protocol.base import EventHandler
+from comet.protocol.messages import ack, nak
 from lxml import etree
 from twisted.internet import reactor
 from twisted.internet.asyncioreactor import AsyncioSelectorReactor
@@ -36,8 +37,8 @@ _NOT_XML: Final = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010
 class NotKept(Exception):  # noqa: N818 - its text is what the other end reads
     """An event that was rejected or is not allowed."""
 
-    def __init__(self, why: str) -> None:
-        super().__init__(_NOT_XML.sub("?", why)[:LONGEST_REFUSAL])
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(_NOT_XML.sub("?", f"{reason}: {detail}")[:LONGEST_REFUSAL])
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +80,7 @@ class BoundedEvents(EventHandler):  # type: ignore[misc]
 
     factory: EventFactory
     transport: Any
+    may_refuse: bool
 
     @property
     def peer(self) -> str:
@@ -112,10 +114,21 @@ class BoundedEvents(EventHandler):  # type: ignore[misc]
         """Something came that is no VOEvent, or one without a name. It is for the quarantine, as all bad input."""
         raise NotImplementedError
 
-    def quarantine(self, data: bytes) -> "Deferred[Rejection | None]":
-        """Hand over what is unreadable."""
+    def answer_unreadable(self, data: bytes) -> "Deferred[None]":
+        """Hand over what has no name, and answer for all that."""
         message = Message(data, origin_of(self.peer, data))
-        return Deferred.fromFuture(self.factory.handover.take(key_of_unreadable(data), message))
+        kept = Deferred.fromFuture(self.factory.handover.take(key_of_unreadable(data), message))
+        return kept.addCallback(self._answer_unreadable)
+
+    def _answer_unreadable(self, rejection: Rejection | None) -> None:
+        if rejection is None or not self.may_refuse:
+            self.send_xml(ack(self.factory.local_ivo, ""))
+        else:
+            self.refuse(rejection.reason, rejection.detail)
+
+    def refuse(self, reason: str, detail: str) -> None:
+        """Refuse something without a name, in the words that Comet has for what has one."""
+        self.send_xml(nak(self.factory.local_ivo, "", f"Event rejected: {NotKept(reason, detail)}"))
 
 
 def hand_over(event: Event, handover: Handover) -> "Deferred[None]":
@@ -127,7 +140,7 @@ def hand_over(event: Event, handover: Handover) -> "Deferred[None]":
 
 def _raise_if_rejected(rejection: Rejection | None) -> None:
     if rejection is not None:
-        raise NotKept(f"{rejection.reason}: {rejection.detail}")
+        raise NotKept(rejection.reason, rejection.detail)
 
 
 def origin_of(peer: str, body: bytes) -> str:

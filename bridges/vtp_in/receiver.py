@@ -7,7 +7,6 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 import structlog
-from comet.protocol.messages import nak
 from comet.protocol.receiver import VOEventReceiver
 from lxml import etree
 from twisted.internet.defer import Deferred
@@ -18,7 +17,6 @@ from bridges.vtp_in.connection import Connection, IpAddress, address_of
 from bridges.vtp_in.handover import Handover, Observe, Outcome, uncounted
 from bridges.vtp_in.options import VtpReceiverOptions
 from bridges.vtp_in.protocols import BoundedEvents, Event, EventFactory, NotKept, demand_reactor, hand_over
-from schemas.records import Rejection
 
 BACKLOG = 1024
 """Connections that wait to be accepted: a crowd that comes at once costs nobody a second."""
@@ -28,6 +26,8 @@ _log = structlog.get_logger(__name__)
 
 class Submission(BoundedEvents, VOEventReceiver):  # type: ignore[misc]
     """One connection of an author: one event, one answer, the end. The answer is sent when the event is kept."""
+
+    may_refuse = True
 
     def __init__(self, author: IpAddress, factory: EventFactory, options: VtpReceiverOptions, observe: Observe) -> None:
         self.factory = factory
@@ -62,11 +62,11 @@ class Submission(BoundedEvents, VOEventReceiver):  # type: ignore[misc]
 
     def unreadable(self, data: bytes) -> None:
         """Something else came."""
-        self.quarantine(data).addCallback(self._refuse).addBoth(self._end)
+        self.answer_unreadable(data).addBoth(self._end)
 
     def transport_message(self, root: etree._Element) -> None:
         """The protocol has none for authors."""
-        self._refuse(Rejection(self.peer, "forbidden", f"expected a VOEvent, got Transport/{root.get('role')}"))
+        self.refuse("forbidden", f"expected a VOEvent, got a Transport message ({root.get('role')})")
         self._end(None)
 
     def lengthLimitExceeded(self, length: int) -> None:  # noqa: N802 - Twisted's name
@@ -74,19 +74,13 @@ class Submission(BoundedEvents, VOEventReceiver):  # type: ignore[misc]
         self._over = True
         self._observe(Outcome.TOO_LARGE)
         _log.warning("submission is too large", author=self.peer, bytes=length, most=self.MAX_LENGTH)
-        why = f"the packet has {length} bytes, at most {self.MAX_LENGTH} are taken"
-        self._refuse(Rejection(self.peer, "too_large", why))
+        self.refuse("too_large", f"the packet has {length} bytes, at most {self.MAX_LENGTH} are taken")
 
     def timeoutConnection(self) -> None:  # noqa: N802 - Twisted's name
         """The packet, or our answer, took too long."""
         self._observe(Outcome.TIMED_OUT)
         _log.warning("submission timed out", author=self.peer, waits_for="emit" if self._over else "the packet")
         self.transport.abortConnection()
-
-    def _refuse(self, rejection: Rejection | None) -> None:
-        if rejection is not None:
-            why = str(NotKept(f"Event rejected: {rejection.reason}: {rejection.detail}"))
-            self.send_xml(nak(self.factory.local_ivo, "", why))
 
     def _end(self, result: object) -> None:
         if isinstance(result, Failure):
@@ -204,5 +198,5 @@ class VtpReceiverSource:
             if patterns and not any(fnmatchcase(ivorn.lower(), pattern.lower()) for pattern in patterns):
                 self._observe(Outcome.NOT_ALLOWED)
                 _log.warning("submission is not allowed", author=event.peer, ivorn=event.ivorn)
-                raise NotKept(f"forbidden: the {what} {ivorn[:200]!r} is not among those that may be submitted here")
+                raise NotKept("forbidden", f"the {what} {ivorn[:200]!r} is not among those that may be submitted here")
         return hand_over(event, handover)

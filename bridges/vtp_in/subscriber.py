@@ -59,6 +59,8 @@ class Subscription(BoundedEvents, VOEventSubscriber):  # type: ignore[misc]
     """One connection to a remote broker. It acknowledges an event when it is kept, and one that is rejected as well: a
     broker that is refused an event sends no more of any (VTP, section 6.4)."""
 
+    may_refuse = False
+
     def __init__(
         self,
         remote: Remote,
@@ -114,11 +116,11 @@ class Subscription(BoundedEvents, VOEventSubscriber):  # type: ignore[misc]
 
     def event(self, event: Event) -> None:
         """A VOEvent came."""
-        self._wait_for(len(event.raw_bytes), self.process_event(event, can_nak=False))
+        self._wait_for(len(event.raw_bytes), self.process_event(event, can_nak=self.may_refuse))
 
     def unreadable(self, data: bytes) -> None:
-        """Something came that cannot be acknowledged, since it has no name."""
-        self._wait_for(len(data), self.quarantine(data).addErrback(_forget))
+        """Something else came."""
+        self._wait_for(len(data), self.answer_unreadable(data).addErrback(_forget))
 
     def transport_message(self, root: etree._Element) -> None:
         """The remote asks whether we live, or who we are and what we want."""
