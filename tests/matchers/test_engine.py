@@ -1,5 +1,5 @@
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from itertools import chain
 from random import Random
@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from matchers import engine as engine_module
 from matchers.cuts import Cuts
 from matchers.engine import Engine
 from matchers.judge import Matcher
@@ -407,3 +408,37 @@ def test_the_scenario_of_the_property_above_has_something_to_find():
     engine.add_alerts(random_alerts(1, 60), 0)
     assert {c.trigger.id for c in engine.ledger} >= {"fermi-gbm:1", "swift:7", "lvk:S1"}
     assert engine.counts.windows == {"grb": 2, "gw": 1, "neutrino": 0}
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 2**32))
+def test_what_stands_in_the_end_does_not_depend_on_what_happens_between_the_steps_of_a_notice(seed):
+    alerts, shuffle = random_alerts(seed, 60), Random(seed)
+    plain = engine_of()
+    plain.add_alerts(alerts, 0)
+    for notice, skymap in zip(POOL, MAPS, strict=True):
+        all_of(plain.put_notice(notice, skymap, 0))
+    engine, last, running = engine_of(), {}, []
+    waiting: list[Callable[[], Iterator[list[Coincidence]]]]
+    waiting = [lambda k=k: engine.put_notice(POOL[k], MAPS[k], 0) for k in range(len(POOL))]
+    waiting += [
+        lambda part=part: (engine.add_alerts(alerts.take(part), 0).changes for _ in range(1))
+        for part in np.array_split(np.array(shuffle.sample(range(len(alerts)), len(alerts))), 6)
+    ]
+    shuffle.shuffle(waiting)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(engine_module, "_FOUND_AT_ONCE", 3)
+        patch.setattr(engine_module, "_JUDGED_AT_ONCE", 2)
+        patch.setattr(engine_module, "_WITHDRAWN_AT_ONCE", 1)
+        while waiting or running:
+            if waiting and (not running or shuffle.random() < 0.3):
+                running.append(waiting.pop()())
+            steps = shuffle.choice(running)
+            changes = next(steps, None)
+            if changes is None:
+                running.remove(steps)
+            for change in changes or ():
+                assert change.revision == (last[change.id].revision + 1 if change.id in last else 1)
+                last[change.id] = change
+    assert {c.id: c for c in engine.ledger} == last
+    assert science(engine) == science(plain)
