@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
+from bridges.emit import NOWHERE, Positions
 from broker.config import load_config
 from broker.registry import make_matchers
 from broker.store.options import StoreOptions
@@ -71,10 +72,12 @@ class Station:
         await self.store.close()
         return await self.start()
 
-    async def add(self, alerts: Alerts) -> None:
+    async def add(self, alerts: Alerts, positions: Positions = NOWHERE) -> None:
         async with self.turn:
             taken = self.engine.add_alerts(alerts, self.clock())
-            done = self.store.commit(self._batch(taken.changes, stored=[taken.stored], noted=[taken.noted]))
+            done = self.store.commit(
+                self._batch(taken.changes, stored=[taken.stored], noted=[taken.noted], positions=positions)
+            )
         await done
 
     async def hear(self, notice: Notice) -> None:
