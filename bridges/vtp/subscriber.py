@@ -338,7 +338,7 @@ class Subscriber(asyncio.Protocol):
             self._refused += 1
             self._log.info(
                 "a subscriber refused an event",
-                event=message.origin[:_SHOWN_CHARS],
+                packet=message.origin[:_SHOWN_CHARS],
                 why=message.result[:_SHOWN_CHARS],
             )
         return True
