@@ -51,6 +51,16 @@ def build_parser() -> argparse.ArgumentParser:
     replay.add_argument("--plot", action="store_true", help="also draw sky.png")
     replay.add_argument("--json", action="store_true", help="print the summary as JSON instead of tables")
 
+    run = _command(
+        actions,
+        "run",
+        "run the service: live streams in, coincidences out, until it is told to stop",
+        "SIGTERM and Ctrl-C end it cleanly, SIGHUP has it read its configuration again.\n\n"
+        "example:\n  starcross run config/examples/laptop.toml",
+    )
+    run.add_argument("config", type=Path, metavar="CONFIG", help="a TOML file")
+    run.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides", help=_SET_HELP)
+
     inspect = _command(
         actions,
         "inspect",
@@ -85,6 +95,9 @@ def build_parser() -> argparse.ArgumentParser:
     check = _command(actions, "check", "check a configuration, and print it with --json")
     check.add_argument("config", type=Path, nargs="?", metavar="CONFIG", help="a TOML file; without it, the defaults")
     check.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides", help=_SET_HELP)
+    check.add_argument(
+        "--connect", action="store_true", help="also try every connection: brokers, registries, ports, the store"
+    )
     check.add_argument("--json", action="store_true", help="print JSON")
 
     store = _command(
@@ -115,14 +128,16 @@ def build_parser() -> argparse.ArgumentParser:
     bench.add_argument(
         "names", nargs="*", type=benchmark, metavar="NAME", help=f"{', '.join(BENCHMARKS)}; without it, all"
     )
-    bench.add_argument("--full", action="store_true", help="larger sizes: minutes, and 5 GB of memory")
+    bench.add_argument("--full", action="store_true", help="larger sizes: minutes, and 7 GB of memory")
     bench.add_argument("--json", action="store_true", help="print the figures as JSON instead of tables")
     bench.add_argument("--plot", type=Path, metavar="PNG", help="draw cost against size")
     return parser
 
 
 STORE_ACTIONS = ("status", "check", "compact", "export", "quarantine", "capped")
-BENCHMARKS = ("decode", "live", "retro", "ingest")
+MODULES = {"run": "broker.running"}
+"""Where a command lies that is not in `broker.commands`: the service loads nothing that it does not need."""
+BENCHMARKS = ("decode", "whole", "live", "retro", "ingest", "notice", "replay", "burst", "restart")
 _SET_HELP = "override a configuration key, as in --set cuts.enabled=false; may be given again"
 
 
@@ -212,7 +227,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     problems = Console(stderr=True, soft_wrap=True, highlight=False)
     try:
         # Imported here, so that --help is quick and Ctrl-C during the import of the libraries ends as cleanly as later.
-        commands = import_module("broker.commands")
+        commands = import_module(MODULES.get(arguments.command, "broker.commands"))
         code: int = getattr(commands, arguments.command)(arguments)
         sys.stdout.flush()
     except ConfigurationError as error:

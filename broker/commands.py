@@ -20,6 +20,7 @@ from bridges.folder import OutputFolder
 from bridges.simulator import simulate as simulate_night
 from broker.benchmarks import run_benchmarks
 from broker.config import Config, load_config
+from broker.connections import try_connections
 from broker.costplot import draw_cost
 from broker.demonstration import DEMO_SETTINGS, run_demo
 from broker.inspection import draw_findings, inspect_files, show
@@ -30,11 +31,13 @@ from broker.reader import make_reader
 from broker.registry import make_matchers
 from broker.replay import Outcome, Progress
 from broker.replay import replay as replay_inputs
+from broker.service import Plan
 from broker.skyplot import draw_sky
 from broker.store.command import run_store
 from broker.tables import (
     bench_tables,
     coincidence_table,
+    connection_table,
     explanation_table,
     found_against_injected_table,
     summary_table,
@@ -45,7 +48,7 @@ from schemas.voevent_out import VoeventAuthor
 
 def replay(arguments: Namespace) -> int:
     """``starcross replay``."""
-    configure_logging(verbose=arguments.verbose)
+    configure_logging(level="debug" if arguments.verbose else "warning")
     config = load_config(arguments.config, arguments.overrides)
     matchers, reader = make_matchers(config, _folder(arguments)), make_reader(config, _folder(arguments))
     with OutputFolder(arguments.out, _author(config)) as out, _progress(arguments) as progress:
@@ -61,7 +64,7 @@ def replay(arguments: Namespace) -> int:
 
 def demo(arguments: Namespace) -> int:
     """``starcross demo``."""
-    configure_logging(verbose=arguments.verbose)
+    configure_logging(level="debug" if arguments.verbose else "warning")
     console = Console()
     with _progress(arguments) as progress:
         result = run_demo(arguments.seed, arguments.out, progress)
@@ -77,7 +80,7 @@ def demo(arguments: Namespace) -> int:
 
 def inspect(arguments: Namespace) -> int:
     """``starcross inspect``; 1 if an input could not be read."""
-    configure_logging(verbose=arguments.verbose)
+    configure_logging(level="debug" if arguments.verbose else "warning")
     config = load_config(arguments.config, arguments.overrides)
     matchers, reader = make_matchers(config, _folder(arguments)), make_reader(config, _folder(arguments))
     files = find_files(arguments.files)
@@ -105,7 +108,7 @@ def inspect(arguments: Namespace) -> int:
 
 def simulate(arguments: Namespace) -> int:
     """``starcross simulate``."""
-    configure_logging(verbose=arguments.verbose)
+    configure_logging(level="debug" if arguments.verbose else "warning")
     if arguments.out:
         with _writing(arguments.out):
             simulate_night(arguments.seed).write(arguments.out)
@@ -124,30 +127,32 @@ def simulate(arguments: Namespace) -> int:
 
 
 def check(arguments: Namespace) -> int:
-    """``starcross check``."""
+    """``starcross check``; 1 if a connection failed."""
     config = load_config(arguments.config, arguments.overrides)
-    matchers = make_matchers(config, _folder(arguments))
-    make_reader(config, _folder(arguments))
+    plan = Plan.of(config, _folder(arguments))
+    make_reader(config, plan.folder)
+    tried = asyncio.run(try_connections(plan)) if arguments.connect else []
     if arguments.json:
-        _print_json(config.model_dump(mode="json"))
+        _print_json(config.model_dump(mode="json") | ({"connections": [asdict(one) for one in tried]} if tried else {}))
     else:
-        names = ", ".join(matcher.name for matcher in matchers)
+        named = {"matchers": [m.name for m in plan.matchers], "sources": plan.sources, "sinks": plan.sinks}
         shown = arguments.config or "the defaults"
-        Console().print(
-            f"{shown}: valid; configuration {config.fingerprint()}; matchers: {names}", soft_wrap=True, markup=False
-        )
-    return 0
+        parts = "; ".join(f"{what}: {', '.join(names)}" for what, names in named.items() if names)
+        Console().print(f"{shown}: valid; configuration {config.fingerprint()}; {parts}", soft_wrap=True, markup=False)
+        if tried:
+            Console().print(connection_table(tried))
+    return 1 if any(one.trouble for one in tried) else 0
 
 
 def store(arguments: Namespace) -> int:
     """``starcross store``; 1 if a check found something wrong."""
-    configure_logging(verbose=arguments.verbose)
+    configure_logging(level="debug" if arguments.verbose else "warning")
     return run_store(arguments)
 
 
 def bench(arguments: Namespace) -> int:
     """``starcross bench``."""
-    configure_logging(verbose=arguments.verbose)
+    configure_logging(level="debug" if arguments.verbose else "warning")
     with _progress(arguments) as progress:
         report = run_benchmarks(arguments.names, progress, full=arguments.full)
     if arguments.json:

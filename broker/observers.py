@@ -1,14 +1,12 @@
 """From what parts tell to metrics: the one place where both are known."""
 
 from collections.abc import Callable, Sequence
-from time import monotonic, time_ns
 
 from bridges.kafka_session import BatchTaken
 from broker.metrics import Metrics
 from broker.pipeline import Stages
 from broker.store.records import Batch
 from schemas.records import Message
-from schemas.times import US_PER_S
 
 
 class Observers:

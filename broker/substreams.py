@@ -124,7 +124,7 @@ class Router:
     def with_substreams(self, substreams: Sequence[Substream]) -> "Router":
         """A router of other substreams that remembers what those of the same names have sent."""
         router = Router(substreams)
-        router._sent, router._of_night = self._sent, self._of_night  # noqa: SLF001 - its own kind
+        router._sent, router._of_night = self._sent, self._of_night
         return router
 
     def route(self, changes: Sequence[Coincidence]) -> Routes:

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from broker.benchmarks import INSTALL, BenchReport, Measurement
+from broker.connections import Tried
 from matchers.explain import Explanation, delay
 from schemas.records import Coincidence, State
 
@@ -99,6 +100,19 @@ def summary_table(summary: Mapping[str, Any]) -> RenderableType:
     table.add_column("", justify="right", overflow="fold")
     table.show_header = False
     _add_counts(table, summary, 0)
+    return table
+
+
+def connection_table(tried: Iterable[Tried]) -> RenderableType:
+    """What came of trying connections."""
+    table = _table("Connections")
+    table.add_column("part", no_wrap=True, style="bold")
+    table.add_column("", no_wrap=True)
+    table.add_column("found")
+    table.add_column("s", justify="right", no_wrap=True)
+    for one in tried:
+        works = Text("failed", style="red") if one.trouble else Text("works", style="green")
+        table.add_row(Text(one.part), works, Text(one.trouble or one.what), f"{one.seconds:.2f}")
     return table
 
 

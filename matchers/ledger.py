@@ -1,6 +1,6 @@
 """What has been said of every coincidence so far, and what must be said next."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import fields, replace
 from enum import StrEnum
@@ -45,6 +45,10 @@ class Ledger:
     def get(self, coincidence_id: str) -> Coincidence | None:
         """As last published; None if it never was."""
         return self._last.get(coincidence_id)
+
+    def by_state(self) -> Counter[State]:
+        """How many are in each state."""
+        return Counter(coincidence.state for coincidence in self._last.values())
 
     def current(self) -> list[Coincidence]:
         """All that stand, sorted by id."""

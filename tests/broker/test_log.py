@@ -1,4 +1,5 @@
 import json
+import logging
 
 import pytest
 import structlog
@@ -8,13 +9,16 @@ from broker.log import configure_logging
 
 @pytest.fixture(autouse=True)
 def _restored():
+    handlers, level = logging.root.handlers, logging.root.level
     yield
     structlog.reset_defaults()
+    logging.root.handlers = handlers
+    logging.root.setLevel(level)
 
 
-@pytest.mark.parametrize(("verbose", "levels"), [(False, ["warning"]), (True, ["debug", "warning"])])
-def test_lines_are_json_on_standard_error_where_that_is_no_terminal(capsys, verbose, levels):
-    configure_logging(verbose=verbose)
+@pytest.mark.parametrize(("level", "levels"), [("warning", ["warning"]), ("debug", ["debug", "warning"])])
+def test_lines_are_json_on_standard_error_where_that_is_no_terminal(capsys, level, levels):
+    configure_logging(level=level)
     log = structlog.get_logger()
     log.debug("read", messages=3)
     log.warning("slow", took_s=2.5)
@@ -28,8 +32,32 @@ def test_lines_are_json_on_standard_error_where_that_is_no_terminal(capsys, verb
 
 def test_a_terminal_gets_readable_lines(capsys, monkeypatch):
     monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
-    configure_logging(verbose=False)
+    configure_logging()
     structlog.get_logger().warning("slow", took_s=2.5)
     err = capsys.readouterr().err
     assert "slow" in err
     assert not err.startswith("{")
+
+
+def test_the_style_can_be_chosen(capsys, monkeypatch):
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    configure_logging(style="json")
+    structlog.get_logger().warning("slow")
+    configure_logging(style="console")
+    structlog.get_logger().warning("slow")
+    first, second = capsys.readouterr().err.splitlines()
+    assert (first[0], second[0]) != ("{", "{")
+    assert json.loads(first)["event"] == "slow"
+
+
+def test_what_libraries_log_has_the_same_form(capsys):
+    configure_logging()
+    logging.getLogger("aiokafka").info("chatter")
+    logging.getLogger("aiokafka").error("no broker at %s", "localhost")
+    try:
+        int("broken")
+    except ValueError:
+        logging.getLogger("asyncio").exception("task failed")
+    first, second = (json.loads(line) for line in capsys.readouterr().err.splitlines())
+    assert (first["event"], first["level"], first["logger"]) == ("no broker at localhost", "error", "aiokafka")
+    assert "ValueError: invalid literal" in second["exception"]

@@ -1,0 +1,73 @@
+"""``starcross check --connect``: every connection of a configuration tried once."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from time import perf_counter
+
+from broker.clocks import WallClock
+from broker.metrics import Metrics
+from broker.observers import Observers
+from broker.parts import SINK_KINDS, SOURCE_KINDS, Surroundings
+from broker.replay import software_name
+from broker.service import Plan
+from broker.store.store import Store
+
+LONGEST_S = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """A connection that was tried.
+
+    Attributes
+    ----------
+    part
+        Whose it is: ``source ztf``.
+    what
+        What was found, for a person.
+    trouble
+        What is wrong; empty if nothing is.
+    seconds
+        How long it took.
+    """
+
+    part: str
+    what: str
+    trouble: str
+    seconds: float
+
+
+async def try_connections(plan: Plan) -> list[Tried]:
+    """Try the store and every source and sink, all at once; nothing is read or sent."""
+    around = Surroundings(plan.folder, plan.author, software_name(), WallClock(), Observers(Metrics()))
+    asked: list[tuple[str, Callable[[], Awaitable[str]]]] = [("store", lambda: _try_store(plan))]
+    for kind, options, sections, make in (
+        ("source", plan.sources, plan.config.sources, SOURCE_KINDS),
+        ("sink", plan.sinks, plan.config.sinks, SINK_KINDS),
+    ):
+        for name in options:
+            part = make[sections[name].kind].make(name, options[name], around)
+            check = getattr(part, "check", None)
+            if check is not None:
+                asked.append((f"{kind} {name}", check))
+    return list(await asyncio.gather(*(_try(name, check) for name, check in asked)))
+
+
+async def _try(part: str, check: Callable[[], Awaitable[str]]) -> Tried:
+    began_s = perf_counter()
+    what, trouble = "", ""
+    try:
+        async with asyncio.timeout(LONGEST_S):
+            what = await check()
+    except TimeoutError:
+        trouble = f"no answer within {LONGEST_S:.0f} s"
+    except Exception as error:  # noqa: BLE001 - whatever a connection raises is what is asked for
+        trouble = str(error) or type(error).__name__
+    return Tried(part, what, trouble, round(perf_counter() - began_s, 3))
+
+
+async def _try_store(plan: Plan) -> str:
+    store = await Store.open(plan.folder / plan.config.store.folder, plan.config.store, WallClock())
+    await store.close()
+    return "can be opened"

@@ -1,0 +1,111 @@
+"""The process of ``starcross run``: its start, its signals and its end."""
+
+import asyncio
+import signal
+from argparse import Namespace
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+import structlog
+
+from broker.clocks import DataClock, WallClock
+from broker.config import load_config
+from broker.event_loop import run_service
+from broker.health import HealthServer
+from broker.log import configure_logging
+from broker.metrics import Metrics
+from broker.observers import Observers
+from broker.service import Plan, Service
+from broker.service_manager import ServiceManager
+from broker.status import checks, refresh, status
+from broker.store.store import Store
+
+log = structlog.get_logger()
+
+LOOP_TICK_S = 0.1
+
+
+def run(arguments: Namespace) -> int:
+    """``starcross run``: the service of a configuration until it is told to stop.
+
+    Raises
+    ------
+    ConfigurationError
+        Naming what is wrong with the configuration, or that its store cannot be opened.
+    """
+    load = partial(_load, arguments.config, arguments.overrides)
+    plan = load()
+    section = plan.config.service
+    configure_logging(level="debug" if arguments.verbose else section.log_level, style=section.log_format)
+    return run_service(partial(_serve, plan, load), with_reactor=plan.with_reactor)
+
+
+def _load(path: Path, overrides: Sequence[str]) -> Plan:
+    return Plan.of(load_config(path, overrides), path.parent)
+
+
+async def _serve(plan: Plan, load: Callable[[], Plan]) -> int:
+    manager = ServiceManager.of_environment()
+    stopping, reloading = asyncio.Event(), asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    loop.add_signal_handler(signal.SIGHUP, reloading.set)
+    clock = DataClock() if plan.config.service.clock == "data" else WallClock()
+    store = await Store.open(plan.folder / plan.config.store.folder, plan.config.store, clock)
+    metrics = Metrics()
+    service = Service(plan, store, clock, Observers(metrics), load)
+    metrics.refresh = partial(refresh, service)
+    await service.restore()
+    section = plan.config.service
+    async with HealthServer(
+        section.http_host,
+        section.http_port,
+        metrics=metrics,
+        checks=partial(checks, service),
+        status=partial(status, service),
+    ) as health:
+        service.start()
+        log.info("running", sources=sorted(plan.sources), sinks=sorted(plan.sinks), http=health.url)
+        manager.ready()
+        beside = [
+            asyncio.create_task(manager.watch(), name="watchdog"),
+            asyncio.create_task(_measure_lag(metrics), name="loop lag"),
+            asyncio.create_task(_reload(service, manager, reloading), name="reload"),
+        ]
+        failed = await _until_stopped(stopping, service)
+        manager.stopping()
+        for task in beside:
+            task.cancel()
+        await service.stop()
+    return 1 if failed else 0
+
+
+async def _until_stopped(stopping: asyncio.Event, service: Service) -> bool:
+    """Whether it was a failure that ends the service."""
+    service.pipeline.failed.add_done_callback(lambda _: stopping.set())
+    await stopping.wait()
+    if service.pipeline.failed.done():
+        log.critical("the engine failed: restart restores what is stored", exc_info=service.pipeline.failed.exception())
+        return True
+    log.info("stopping")
+    return False
+
+
+async def _reload(service: Service, manager: ServiceManager, reloading: asyncio.Event) -> None:
+    while True:
+        await reloading.wait()
+        reloading.clear()
+        manager.reloading()
+        await service.reload()
+        manager.ready()
+
+
+async def _measure_lag(metrics: Metrics) -> None:
+    """How late the loop is."""
+    loop = asyncio.get_running_loop()
+    while True:
+        due_s = loop.time() + LOOP_TICK_S
+        await asyncio.sleep(LOOP_TICK_S)
+        metrics.observe("starcross_loop_lag_seconds", max(0.0, loop.time() - due_s))

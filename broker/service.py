@@ -1,0 +1,286 @@
+"""``starcross run``: sources, engine, store and sinks as one process that a team leaves running for months."""
+
+import asyncio
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from time import perf_counter
+from typing import Any, Self
+
+import structlog
+
+from broker.clocks import Clock
+from broker.config import Config
+from broker.interfaces import Matcher, Source
+from broker.live_maps import LiveMaps
+from broker.observers import Observers
+from broker.outgoing import Drain, Watch
+from broker.parts import SINK_KINDS, SOURCE_KINDS, Surroundings, sink_options, source_options
+from broker.pipeline import Audience, Hooks, Pipeline, make_engine
+from broker.reader import Reader, make_reader
+from broker.registry import make_matchers
+from broker.replay import software_name
+from broker.store.records import Delivery, KeptSkyMap
+from broker.store.store import Store
+from broker.substreams import Router, Substream, make_substreams
+from broker.supervisor import Supervisor
+from schemas.errors import BadSkyMap, ConfigurationError
+from schemas.records import Message, Notice
+from schemas.sky import SkyMap
+from schemas.skymap import read_skymap
+from schemas.voevent_out import VoeventAuthor
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A configuration, checked to the last part: what a service is made of.
+
+    Attributes
+    ----------
+    folder
+        Where relative paths of the configuration start.
+    sources, sinks
+        Options by name.
+    """
+
+    config: Config
+    folder: Path
+    matchers: list[Matcher]
+    substreams: list[Substream]
+    sources: dict[str, Any]
+    sinks: dict[str, Any]
+
+    @classmethod
+    def of(cls, config: Config, folder: Path) -> Self:
+        """Check everything that can be checked without connecting.
+
+        Raises
+        ------
+        ConfigurationError
+            Naming the key.
+        """
+        return cls(
+            config,
+            folder,
+            make_matchers(config, folder),
+            make_substreams(config.substreams, folder),
+            source_options(config),
+            sink_options(config),
+        )
+
+    @property
+    def with_reactor(self) -> bool:
+        """Whether a source needs Twisted's reactor."""
+        return any(SOURCE_KINDS[self.config.sources[name].kind].with_reactor for name in self.sources)
+
+    @property
+    def author(self) -> VoeventAuthor:
+        """Who publishes VOEvents."""
+        return VoeventAuthor(**self.config.voevent.model_dump())
+
+    def audience(self) -> Audience:
+        """Which sink gets what."""
+        every = frozenset(self.config.substreams)
+        sections = {name: self.config.sinks[name] for name in self.sinks}
+        return Audience(
+            {name: every if s.substreams is None else frozenset(s.substreams) for name, s in sections.items()},
+            tuple(name for name, section in sections.items() if section.relay_notices),
+        )
+
+
+class Service:
+    """The parts of a running service, and their life.
+
+    Parameters
+    ----------
+    load
+        Reads the configuration again, for `reload`.
+    """
+
+    def __init__(self, plan: Plan, store: Store, clock: Clock, observers: Observers, load: Callable[[], Plan]) -> None:
+        self.plan, self.store, self.clock, self.observers = plan, store, clock, observers
+        self._load = load
+        self._reader: Reader = make_reader(plan.config, plan.folder)
+        self.supervisor = Supervisor(observers.restarted)
+        self.drains: dict[str, Drain] = {}
+        self.sources: dict[str, Source] = {}
+        config = plan.config
+        self.pipeline = Pipeline(
+            make_engine(config, plan.matchers, software_name()),
+            self._reader,
+            store,
+            clock=clock,
+            router=Router(plan.substreams),
+            audience=plan.audience(),
+            packets=config.store.packets,
+            step_alerts=config.service.step_alerts,
+            include_tests=config.triggers.include_tests,
+            hooks=Hooks(taken=observers.taken, linked=self._linked),
+        )
+        self.maps = LiveMaps(
+            config.maps,
+            self.pipeline,
+            clock,
+            include_tests=config.triggers.include_tests,
+            observe=observers.map_fetched,
+        )
+        self._around = Surroundings(plan.folder, plan.author, software_name(), clock, observers)
+
+    async def restore(self) -> None:
+        """Fill the engine with what is stored."""
+        began_s = perf_counter()
+        restored = await self.store.restore(self.pipeline.engine, self._read_notices, _read_skymap)
+        log.info("restored", seconds=round(perf_counter() - began_s, 3), **_shown(restored))
+        self.pipeline.router = Router(self.plan.substreams, await self.store.sent())
+        for trigger in self.pipeline.engine.triggers():
+            self.clock.saw(trigger.time_us)
+        self.maps.want_missing(self.pipeline.engine)
+
+    def start(self) -> None:
+        """Start all parts."""
+        for name in self.plan.sinks:
+            self._start_sink(name)
+        self.supervisor.start("maps", self.maps.run)
+        self.supervisor.start("maintenance", self._maintain)
+        for name in self.plan.sources:
+            self._start_source(name)
+
+    async def stop(self) -> None:
+        """Stop reading, finish what is under way, send what can be sent in the set time, and close."""
+        within_s = self.plan.config.service.stop_within_s
+        loop = asyncio.get_running_loop()
+        ends_s = loop.time() + within_s
+        await self.supervisor.stop([*self._running(self.sources, "source"), "maps", "maintenance"], within_s=within_s)
+        await self.pipeline.close()
+        if not self.pipeline.failed.done():
+            with suppress(TimeoutError):
+                async with asyncio.timeout_at(max(ends_s, loop.time())):
+                    await self._flushed()
+        await self.supervisor.stop(within_s=max(1.0, ends_s - loop.time()))
+        left = {name: backlog.count for name in self.store.sinks() if (backlog := self.store.backlog(name)).count}
+        await self.store.close()
+        log.info("stopped", waiting_for_sinks=left)
+
+    async def reload(self) -> None:
+        """Read the configuration again, and change what can be changed while running; a wrong one changes nothing.
+
+        Matchers, substreams, sources and sinks change; the window stays. The rest of the configuration counts from
+        the next start on.
+        """
+        try:
+            plan = await asyncio.to_thread(self._load)
+        except ConfigurationError as error:
+            log.warning("configuration not changed", why=str(error))
+            return
+        old, self.plan = self.plan, plan
+        fixed = [name for name in _FIXED if getattr(old.config, name) != getattr(plan.config, name)]
+        if fixed:
+            log.warning("counts from the next start on", sections=fixed)
+        self._around = replace(self._around, folder=plan.folder, author=plan.author)
+        await self._change(self.sources, "source", old.sources, plan.sources, self._start_source)
+        self.pipeline.router = self.pipeline.router.with_substreams(plan.substreams)
+        self.pipeline.audience = plan.audience()
+        await self._change(self.drains, "sink", _with_sections(old), _with_sections(plan), self._start_sink)
+        if old.config.matchers != plan.config.matchers or old.matchers != plan.matchers:
+            search = partial(
+                self.pipeline.engine.search_by,
+                plan.matchers,
+                config_hash=plan.config.fingerprint(),
+                now_us=self.clock(),
+            )
+            await self.pipeline.act("configuration", search)
+        log.info("configuration changed", matchers=[matcher.name for matcher in plan.matchers])
+
+    def _start_source(self, name: str) -> None:
+        kind = SOURCE_KINDS[self.plan.config.sources[name].kind]
+        source = kind.make(name, self.plan.sources[name], self._around)
+        self.sources[name] = source
+        inlet = self.pipeline.inlet(name, relayed=kind.relayed)
+        self.supervisor.start(f"source {name}", partial(source.run, inlet))
+
+    def _start_sink(self, name: str) -> None:
+        kind, options = SINK_KINDS[self.plan.config.sinks[name].kind], self.plan.sinks[name]
+        drain = Drain(
+            name,
+            lambda: kind.make(name, options, self._around),
+            self.store,
+            self._notice_of,
+            packets=getattr(options, "packets", False),
+            watch=Watch(self.observers.sent, self.observers.not_sent),
+        )
+        self.drains[name] = drain
+        self.supervisor.start(f"sink {name}", drain.run)
+
+    async def _change(
+        self, running: dict[str, Any], what: str, old: dict[str, Any], new: dict[str, Any], start: Callable[[str], None]
+    ) -> None:
+        """Stop what is gone or differs, and start what is new."""
+        gone = [name for name in running if old.get(name) != new.get(name)]
+        await self.supervisor.stop([f"{what} {name}" for name in gone])
+        for name in gone:
+            del running[name]
+        for name in new:
+            if name not in running:
+                start(name)
+        if gone:
+            log.info("parts stopped", kind=what, names=gone)
+
+    async def _flushed(self) -> None:
+        """Wait until the outboxes of the running sinks are empty."""
+        while any(self.store.backlog(name).count for name in self.drains):  # noqa: ASYNC110 - the store has many events
+            await asyncio.sleep(0.05)
+
+    async def _maintain(self) -> None:
+        """Expire and seal now and then."""
+        while True:
+            await asyncio.sleep(self.plan.config.service.maintain_every_s)
+            async with self.pipeline.turn:
+                engine = self.pipeline.engine
+                gone = engine.expire(self.clock())
+                expiring = self.store.expire(engine.horizon_us, gone)
+            await expiring
+            sealed = await self.store.seal(engine, self.pipeline.turn)
+            if gone or sealed:
+                log.info("maintained", expired_triggers=len(gone), sealed_alerts=sealed)
+
+    def _linked(self, notice: Notice) -> None:
+        self.maps.want(notice)
+
+    def _read_notices(self, message: Message) -> Iterable[tuple[Notice, SkyMap | None]]:
+        """The notices of a kept message, with their densities."""
+        for notice in self._reader.read_one(message).notices:
+            try:
+                yield notice, self.pipeline.density(notice)
+            except BadSkyMap:
+                yield notice, None  # as when it came in
+
+    def _notice_of(self, delivery: Delivery) -> Notice | None:
+        if delivery.notice is None:
+            return None
+        found = self._reader.read_one(delivery.notice.message).notices
+        return next((notice for notice in found if notice.ivorn == delivery.notice.ivorn), None)
+
+    def _running(self, parts: Iterable[str], what: str) -> Iterator[str]:
+        return (f"{what} {name}" for name in parts)
+
+
+_FIXED = ("cuts", "survey_cuts", "triggers", "lsst", "store", "maps", "service")
+
+
+def _with_sections(plan: Plan) -> dict[str, Any]:
+    return {name: (options, plan.config.sinks[name]) for name, options in plan.sinks.items()}
+
+
+def _read_skymap(kept: KeptSkyMap) -> SkyMap | None:
+    try:
+        return read_skymap(kept.body)
+    except BadSkyMap:
+        return None
+
+
+def _shown(restored: Any) -> dict[str, Any]:
+    return {name: getattr(restored, name) for name in type(restored).__slots__}
