@@ -7,10 +7,11 @@ import hashlib
 import json
 import tomllib
 from collections.abc import Mapping, Sequence
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, IPvAnyAddress, StringConstraints, ValidationError, field_validator
 
 from bridges.map_fetcher import MapFetchOptions
 from bridges.options import Options
@@ -68,7 +69,9 @@ class SinkSection(BaseModel):
 class ServiceSection(Section):
     """The process of `starcross run`."""
 
-    http_host: str = Field("127.0.0.1", description="Address of health, readiness, metrics and status.")
+    http_address: IPvAnyAddress = Field(
+        IPv4Address("127.0.0.1"), description="Address of health, readiness, metrics and status."
+    )
     http_port: int = Field(8090, ge=0, le=65535, description="Its port; 0 takes a free one.")
     clock: Literal["wall", "data"] = Field(
         "wall", description="`data`: the latest instant that came in, for past or simulated nights."

@@ -5,19 +5,20 @@ grows. Labels are names of the configuration or of fixed lists, so that stranger
 and VTP's peers are summed up.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 from prometheus_client import (
     CollectorRegistry,
     Counter,
-    GCCollector,
     Gauge,
+    GCCollector,
     Histogram,
     PlatformCollector,
     ProcessCollector,
-    generate_latest,
 )
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
 
 
 class MetricRow(NamedTuple):
@@ -75,7 +76,7 @@ METRICS: Mapping[str, MetricRow] = {
 }
 
 
-class Metrics:
+class Metrics(Collector):
     """Every metric of `METRICS`, in a registry of its own.
 
     Parameters
@@ -87,38 +88,43 @@ class Metrics:
     def __init__(self, refresh: Callable[["Metrics"], None] = lambda _: None) -> None:
         self.refresh = refresh
         self.registry = CollectorRegistry()
+        self.registry.register(self)
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
             collector(registry=self.registry)
-        self._made = {name: self._make(name, row) for name, row in METRICS.items()}
-
-    def _make(self, name: str, row: MetricRow) -> Counter | Gauge | Histogram:
-        if row.kind is Histogram:
-            return Histogram(name, row.tells, row.labels, registry=self.registry, buckets=_SECONDS)
-        return row.kind(name, row.tells, row.labels, registry=self.registry)
+        self._counters: dict[str, Counter] = {}
+        self._gauges: dict[str, Gauge] = {}
+        self._histograms: dict[str, Histogram] = {}
+        for name, row in METRICS.items():
+            if row.kind is Counter:
+                self._counters[name] = Counter(name, row.tells, row.labels, registry=self.registry)
+            elif row.kind is Gauge:
+                self._gauges[name] = Gauge(name, row.tells, row.labels, registry=self.registry)
+            else:
+                self._histograms[name] = Histogram(
+                    name, row.tells, row.labels, registry=self.registry, buckets=_SECONDS
+                )
 
     def add(self, name: str, amount: float = 1, **labels: str) -> None:
         """Add to a counter."""
-        metric = self._of(name, labels)
         if amount:
-            metric.inc(amount)
+            counter = self._counters[name]
+            (counter.labels(**labels) if labels else counter).inc(amount)
 
     def set(self, name: str, value: float, **labels: str) -> None:
         """Set a gauge."""
-        self._of(name, labels).set(value)
+        gauge = self._gauges[name]
+        (gauge.labels(**labels) if labels else gauge).set(value)
 
     def observe(self, name: str, value_s: float, **labels: str) -> None:
         """Note a duration in a histogram."""
-        self._of(name, labels).observe(value_s)
+        histogram = self._histograms[name]
+        (histogram.labels(**labels) if labels else histogram).observe(value_s)
 
     def value(self, name: str, **labels: str) -> float | None:
         """The present value of a counter or gauge; None if it has none yet."""
         return self.registry.get_sample_value(name, labels)
 
-    def page(self) -> bytes:
-        """All of them, in Prometheus' text format."""
+    def collect(self) -> Iterable[Metric]:
+        """Called by the registry at each reading, before the other collectors; tells nothing itself."""
         self.refresh(self)
-        return generate_latest(self.registry)
-
-    def _of(self, name: str, labels: dict[str, str]) -> "Counter | Gauge | Histogram":  # one of which fits
-        metric = self._made[name]
-        return metric.labels(**labels) if labels else metric
+        return ()

@@ -12,13 +12,13 @@ import structlog
 from broker.clocks import DataClock, WallClock
 from broker.config import load_config
 from broker.event_loop import run_service
-from broker.health import HealthServer
+from broker.health import Health, HealthOptions, HealthPort
 from broker.log import configure_logging
 from broker.metrics import Metrics
 from broker.observers import Observers
 from broker.service import Plan, Service
 from broker.service_manager import ServiceManager
-from broker.status import checks, refresh, status
+from broker.status import refresh, status, trouble
 from broker.store.store import Store
 
 log = structlog.get_logger()
@@ -58,19 +58,17 @@ async def _serve(plan: Plan, load: Callable[[], Plan]) -> int:
     service = Service(plan, store, clock, Observers(metrics), load)
     metrics.refresh = partial(refresh, service)
     await service.restore()
+    health = Health()
+    health.add_status("service", partial(status, service))
+    health.add_check("service", partial(trouble, service))
     section = plan.config.service
-    async with HealthServer(
-        section.http_host,
-        section.http_port,
-        metrics=metrics,
-        checks=partial(checks, service),
-        status=partial(status, service),
-    ) as health:
+    port = HealthPort(HealthOptions(address=section.http_address, port=section.http_port), health, metrics.registry)
+    async with port:
         service.start()
-        log.info("running", sources=sorted(plan.sources), sinks=sorted(plan.sinks), http=health.url)
-        manager.ready()
+        log.info("running", sources=sorted(plan.sources), sinks=sorted(plan.sinks))
+        manager.ready(service.in_a_line())
         beside = [
-            asyncio.create_task(manager.watch(), name="watchdog"),
+            asyncio.create_task(manager.keep_alive(lambda: not service.pipeline.failed.done()), name="watchdog"),
             asyncio.create_task(_measure_lag(metrics), name="loop lag"),
             asyncio.create_task(_reload(service, manager, reloading), name="reload"),
         ]
@@ -99,7 +97,7 @@ async def _reload(service: Service, manager: ServiceManager, reloading: asyncio.
         reloading.clear()
         manager.reloading()
         await service.reload()
-        manager.ready()
+        manager.ready(service.in_a_line())
 
 
 async def _measure_lag(metrics: Metrics) -> None:

@@ -165,6 +165,11 @@ class Service:
         await self.store.close()
         log.info("stopped", waiting_for_sinks=left)
 
+    def in_a_line(self) -> str:
+        """What runs, for the service manager."""
+        engine = self.pipeline.engine
+        return f"{len(self.sources)} sources, {len(self.drains)} sinks, {len(engine.index)} alerts"
+
     async def reload(self) -> None:
         """Read the configuration again, and change what can be changed while running; a wrong one changes nothing.
 
