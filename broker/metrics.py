@@ -16,6 +16,7 @@ from prometheus_client import (
     Histogram,
     PlatformCollector,
     ProcessCollector,
+    generate_latest,
 )
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
@@ -123,6 +124,10 @@ class Metrics(Collector):
     def value(self, name: str, **labels: str) -> float | None:
         """The present value of a counter or gauge; None if it has none yet."""
         return self.registry.get_sample_value(name, labels)
+
+    def page(self) -> bytes:
+        """All of them, in Prometheus' text format."""
+        return generate_latest(self.registry)
 
     def collect(self) -> Iterable[Metric]:
         """Called by the registry at each reading, before the other collectors; tells nothing itself."""

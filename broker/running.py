@@ -12,13 +12,13 @@ import structlog
 from broker.clocks import DataClock, WallClock
 from broker.config import load_config
 from broker.event_loop import run_service
-from broker.health import Health, HealthOptions, HealthPort
+from broker.health import HealthServer
 from broker.log import configure_logging
 from broker.metrics import Metrics
 from broker.observers import Observers
 from broker.service import Plan, Service
 from broker.service_manager import ServiceManager
-from broker.status import refresh, status, trouble
+from broker.status import checks, refresh, status
 from broker.store.store import Store
 
 log = structlog.get_logger()
@@ -58,17 +58,20 @@ async def _serve(plan: Plan, load: Callable[[], Plan]) -> int:
     service = Service(plan, store, clock, Observers(metrics), load)
     metrics.refresh = partial(refresh, service)
     await service.restore()
-    health = Health()
-    health.add_status("service", partial(status, service))
-    health.add_check("service", partial(trouble, service))
     section = plan.config.service
-    port = HealthPort(HealthOptions(address=section.http_address, port=section.http_port), health, metrics.registry)
-    async with port:
+    server = HealthServer(
+        str(section.http_address),
+        section.http_port,
+        metrics=metrics,
+        checks=partial(checks, service),
+        status=partial(status, service),
+    )
+    async with server:
         service.start()
-        log.info("running", sources=sorted(plan.sources), sinks=sorted(plan.sinks))
+        log.info("running", sources=sorted(plan.sources), sinks=sorted(plan.sinks), http=server.url)
         manager.ready(service.in_a_line())
         beside = [
-            asyncio.create_task(manager.keep_alive(lambda: not service.pipeline.failed.done()), name="watchdog"),
+            asyncio.create_task(manager.watch(lambda: not service.pipeline.failed.done()), name="watchdog"),
             asyncio.create_task(_measure_lag(metrics), name="loop lag"),
             asyncio.create_task(_reload(service, manager, reloading), name="reload"),
         ]

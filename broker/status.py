@@ -32,11 +32,6 @@ def checks(service: Service) -> dict[str, str]:
     return told
 
 
-def trouble(service: Service) -> str | None:
-    """All that keeps the service from being ready, in a line; None if nothing does."""
-    return "; ".join(f"{name}: {what}" for name, what in checks(service).items() if what) or None
-
-
 def outbox_age_s(service: Service, sink: str) -> float:
     """How long the oldest of what waits for a sink has waited, in seconds; 0 if nothing waits."""
     oldest_us = service.store.backlog(sink).oldest_us
