@@ -6,21 +6,19 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import Self
 
-from lxml import etree
-
+from bridges.notice_packets import NoticePackets
 from bridges.vtp.broadcaster import Broadcaster
 from bridges.vtp.options import BroadcastOptions
-from schemas.records import Publication
+from schemas.records import Notice, Publication
 from schemas.times import iso_from_us
-from schemas.voevent_out import NAMESPACE, SCHEMA_URL, VoeventAuthor, voevent_bytes
-
-_XSI: Final = "http://www.w3.org/2001/XMLSchema-instance"
+from schemas.voevent_out import voevent_bytes
+from schemas.voevent_packet import VoeventAuthor, add, add_who, packet, written
 
 
 class VtpSink:
-    """A `broker.interfaces.Sink`: a `Broadcaster` that is given publications.
+    """A `broker.interfaces.Sink` and `NoticeSink`: a `Broadcaster` that is given publications and notices.
 
     What is sent is in the buffer of each subscriber that is connected then; who comes later does not get it.
 
@@ -32,8 +30,15 @@ class VtpSink:
         Who publishes; its name space is also what the broadcaster calls itself.
     folder
         Where relative paths of the configuration start.
+    software
+        Name and version of what converts notices.
     now_us
         The clock, microseconds UTC.
+
+    Attributes
+    ----------
+    broadcaster
+        Who is connected, and what happened so far.
     """
 
     def __init__(
@@ -41,12 +46,15 @@ class VtpSink:
         options: BroadcastOptions,
         author: VoeventAuthor,
         folder: Path = Path(),
+        *,
+        software: str = "Starcross",
         now_us: Callable[[], int] = lambda: time.time_ns() // 1000,
     ) -> None:
         self._options = options
         self._author = author
         self._now_us = now_us
         self.broadcaster = Broadcaster(options, f"ivo://{author.authority}/{author.stream}", folder, now_us)
+        self._notices = NoticePackets(author, software)
         self._testing: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -75,6 +83,17 @@ class VtpSink:
         for publication in publications:
             await self.broadcaster.broadcast(voevent_bytes(publication.coincidence, self._author))
 
+    async def relay(self, notice: Notice) -> None:
+        """Broadcast a notice: a VOEvent as it came, any other converted to one.
+
+        Raises
+        ------
+        ValueError
+            If the packet is larger than a frame may be.
+        """
+        await self.broadcaster.broadcast(self._notices.packet(notice))
+        self._notices.passed_on(notice)
+
     async def _test(self, interval_s: float) -> None:
         while True:
             await self.broadcaster.broadcast(line_test(self._author, self._now_us()))
@@ -83,15 +102,7 @@ class VtpSink:
 
 def line_test(author: VoeventAuthor, now_us: int) -> bytes:
     """A VOEvent of role ``test`` that says nothing but that the line works."""
-    now = iso_from_us(now_us)
-    root = etree.Element(f"{{{NAMESPACE}}}VOEvent", nsmap={"voe": NAMESPACE, "xsi": _XSI})
-    root.set("version", "2.0")
-    root.set("role", "test")
-    root.set("ivorn", f"ivo://{author.authority}/{author.stream}#test-{now_us}")
-    root.set(f"{{{_XSI}}}schemaLocation", f"{NAMESPACE} {SCHEMA_URL}")
-    who = etree.SubElement(root, "Who")
-    etree.SubElement(who, "AuthorIVORN").text = f"ivo://{author.authority}"
-    etree.SubElement(who, "Date").text = now
-    what = etree.SubElement(root, "What")
-    etree.SubElement(what, "Description").text = "A test of the line."
-    return etree.tostring(root, xml_declaration=True, encoding="UTF-8")
+    root = packet(f"ivo://{author.authority}/{author.stream}#test-{now_us}", "test")
+    add_who(root, author, iso_from_us(now_us))
+    add(add(root, "What"), "Description", "A test of the line.")
+    return written(root)

@@ -1,6 +1,5 @@
 """Coincidences and notices as VOEvents to those who subscribe."""
 
-import json
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -9,11 +8,15 @@ from lxml import etree
 
 from bridges.vtp.options import BroadcastOptions
 from bridges.vtp.sink import VtpSink, line_test
-from broker.interfaces import Sink
-from schemas.records import Publication
-from schemas.voevent_out import VoeventAuthor, ivorn_of, voevent_bytes
+from broker.interfaces import NoticeSink, Sink
+from schemas.gcn import content_ivorn
+from schemas.records import Kind, Message, Publication
+from schemas.voevent_out import ivorn_of, voevent_bytes
+from schemas.voevent_packet import VoeventAuthor
+from schemas.voevent_relay import conversion_ivorn, convert_notice
 from tests.bridges.vtp.peers import connected
 from tests.coincidences import COINCIDENCE
+from tests.matchers.made import notice_of
 
 AUTHOR = VoeventAuthor("org.example", "starcross")
 
@@ -33,7 +36,33 @@ async def test_publications_become_voevents_in_order():
         assert [etree.fromstring(packet).get("ivorn") for packet in heard] == [
             ivorn_of(publication.coincidence, AUTHOR) for publication in publications
         ]
-        assert b"ivo://org.example/starcross" in json.dumps(ours.broadcaster._roster.ivorn).encode()
+        assert ours.broadcaster._roster.ivorn == "ivo://org.example/starcross"
+
+
+async def test_a_classic_notice_is_passed_on_as_it_came():
+    head = b"<?xml version='1.0'?>\n"
+    body = head + b"  <VOEvent  role='test' ivorn='ivo://nasa.gsfc.gcn/x#1'><!-- as it came --></VOEvent>\n"
+    async with sink() as ours, connected(ours.broadcaster.port) as peer:
+        assert isinstance(ours, NoticeSink)
+        await peer.greet()
+        await ours.relay(notice_of("fermi-gbm:1", message=Message(body, "x"), ivorn="ivo://nasa.gsfc.gcn/x#1"))
+        assert await peer.hear_event() == body
+
+
+async def test_other_notices_are_converted_and_cite_the_one_before():
+    first, update = [
+        notice_of("icecube:1", message=Message(body, "x"), ivorn=content_ivorn("icecube", body), kind=kind)
+        for body, kind in ((b"{}", Kind.INITIAL), (b"[]", Kind.UPDATE))
+    ]
+    async with sink() as ours, connected(ours.broadcaster.port) as peer:
+        await peer.greet()
+        for notice in (first, update, update):
+            await ours.relay(notice)
+        heard = [await peer.hear_event() for _ in range(3)]
+    assert heard[0] == convert_notice(first, AUTHOR)
+    assert heard[1] == heard[2] == convert_notice(update, AUTHOR, conversion_ivorn(first, AUTHOR))
+    citation = etree.fromstring(heard[1]).find("Citations/EventIVORN")
+    assert (citation.text, citation.get("cite")) == (conversion_ivorn(first, AUTHOR), "supersedes")
 
 
 async def test_without_subscribers_there_is_nothing_to_wait_for():
