@@ -6,98 +6,63 @@ Not for the open network: it tells names of topics and subscribers to whoever as
 import dataclasses
 import json
 from collections.abc import Callable, Mapping
-from ipaddress import IPv4Address
 from types import TracebackType
 from typing import Any, Self
 
 import structlog
 from aiohttp import web
-from prometheus_client import CollectorRegistry
-from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
-from pydantic import Field, IPvAnyAddress
+from prometheus_client import CONTENT_TYPE_LATEST
 
-from bridges.options import Options
+from broker.metrics import Metrics
 
-Check = Callable[[], str | None]
-"""None if all is well, otherwise what is wrong, for a person. Quick: it is asked on the event loop."""
+Checks = Callable[[], Mapping[str, str]]
+"""By name what keeps the service from being ready, for a person; an empty text where all is well."""
+
+LARGEST_REQUEST_BYTES = 4096
 
 _log = structlog.get_logger(__name__)
 
 
-class HealthOptions(Options):
-    """The port for those who watch the service."""
+class HealthServer:
+    """Answers ``GET`` of ``/healthz``, ``/readyz``, ``/status`` and ``/metrics``; an async context manager.
 
-    address: IPvAnyAddress = Field(IPv4Address("127.0.0.1"), description="Address to listen at.")
-    port: int = Field(8090, ge=0, le=65_535, description="Port to listen at; 0 for any free one.")
+    Parameters
+    ----------
+    host, port
+        Where to listen; port 0 takes a free one.
+    checks, status
+        Asked on the event loop with each request, so they are quick. What ``status`` returns is made of dataclasses,
+        mappings, sequences, numbers and texts.
+    """
 
-
-class Health:
-    """What parts of the service say of themselves."""
-
-    def __init__(self) -> None:
-        self._checks: dict[str, Check] = {}
-        self._statuses: dict[str, Callable[[], Any]] = {}
-
-    def add_check(self, name: str, check: Check) -> None:
-        """Make readiness depend on this as well; in the place of one of the same name."""
-        self._checks[name] = check
-
-    def add_status(self, name: str, status: Callable[[], Any]) -> None:
-        """Show this too. What it returns is made of dataclasses, mappings, sequences, numbers and texts."""
-        self._statuses[name] = status
-
-    def remove(self, name: str) -> None:
-        """Whatever goes by this name is gone."""
-        self._checks.pop(name, None)
-        self._statuses.pop(name, None)
-
-    def troubles(self) -> Mapping[str, str | None]:
-        """What is wrong, by name; None where all is well."""
-        return {name: _asked(name, check) for name, check in self._checks.items()}
-
-    def ready(self) -> bool:
-        """Whether nothing is wrong."""
-        return not any(self.troubles().values())
-
-    def status(self) -> Mapping[str, Any]:
-        """How everything is, by name."""
-        return {name: status() for name, status in self._statuses.items()}
-
-
-def _asked(name: str, check: Check) -> str | None:
-    try:
-        return check()
-    except Exception as error:  # noqa: BLE001 - a check that fails is a trouble, not the end of the answer
-        _log.exception("a check of readiness failed", check=name)
-        return f"the check failed: {type(error).__name__}: {error}"
-
-
-class HealthPort:
-    """Answers ``GET`` of ``/healthz``, ``/readyz``, ``/status`` and ``/metrics``; an async context manager."""
-
-    def __init__(self, options: HealthOptions, health: Health, registry: CollectorRegistry) -> None:
-        self._options = options
-        self._health = health
-        self._registry = registry
-        app = web.Application(client_max_size=1024)
-        for path in ("healthz", "readyz", "status", "metrics"):
-            app.router.add_get(f"/{path}", getattr(self, f"_{path}"))
+    def __init__(
+        self, host: str, port: int, *, metrics: Metrics, checks: Checks, status: Callable[[], Mapping[str, Any]]
+    ) -> None:
+        self._host, self._port = host, port
+        self._measured = metrics
+        self._checks = checks
+        self._told = status
+        app = web.Application(client_max_size=LARGEST_REQUEST_BYTES)
+        app.router.add_get("/healthz", self._healthz)
+        app.router.add_get("/readyz", self._readyz)
+        app.router.add_get("/status", self._status)
+        app.router.add_get("/metrics", self._metrics)
         self._runner = web.AppRunner(app, access_log=None)
 
     @property
-    def address(self) -> tuple[str, int]:
-        """Host and port where it listens."""
+    def url(self) -> str:
+        """Where it answers, such as ``http://127.0.0.1:8090``."""
         host, port = self._runner.addresses[0][:2]
-        return str(host), int(port)
+        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
     async def __aenter__(self) -> Self:
+        """Begin to answer; raises OSError if the address cannot be listened at."""
         await self._runner.setup()
         try:
-            await web.TCPSite(self._runner, str(self._options.address), self._options.port).start()
+            await web.TCPSite(self._runner, self._host, self._port).start()
         except OSError:
             await self._runner.cleanup()
             raise
-        _log.info("health port", address=self.address)
         return self
 
     async def __aexit__(
@@ -109,16 +74,20 @@ class HealthPort:
         return web.Response(text="the event loop turns\n")
 
     async def _readyz(self, _request: web.Request) -> web.Response:
-        troubles = self._health.troubles()
-        ready = not any(troubles.values())
-        checks = {name: trouble or "ok" for name, trouble in troubles.items()}
-        return _json({"ready": ready, "checks": checks}, status=200 if ready else 503)
+        try:
+            checks = dict(self._checks())
+        except Exception as error:  # noqa: BLE001 - what is not known to be well is not ready
+            _log.exception("the checks of readiness failed")
+            checks = {"checks": f"failed: {type(error).__name__}: {error}"}
+        ready = not any(checks.values())
+        shown = {name: trouble or "ok" for name, trouble in checks.items()}
+        return _json({"ready": ready, "checks": shown}, status=200 if ready else 503)
 
     async def _status(self, _request: web.Request) -> web.Response:
-        return _json(self._health.status())
+        return _json(self._told())
 
     async def _metrics(self, _request: web.Request) -> web.Response:
-        return web.Response(body=generate_latest(self._registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+        return web.Response(body=self._measured.page(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
 
 def _json(value: Mapping[str, Any], status: int = 200) -> web.Response:
@@ -127,6 +96,7 @@ def _json(value: Mapping[str, Any], status: int = 200) -> web.Response:
 
 
 def _plain(value: object) -> object:
+    """What JSON does not know: records as objects, the rest as text."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
     return str(value)

@@ -36,7 +36,7 @@ class ServiceManager:
         watched = address and ours and watchdog_us.isdecimal() and int(watchdog_us) > 0
         return cls(address, int(watchdog_us) / 1e6 if watched else None)
 
-    def ready(self, status: str) -> None:
+    def ready(self, status: str = "running") -> None:
         """The service has begun, or has reloaded: what depends on it may begin."""
         self._tell("READY=1", f"STATUS={_line(status)}")
 
@@ -52,7 +52,7 @@ class ServiceManager:
         """One line for ``systemctl status``."""
         self._tell(f"STATUS={_line(text)}")
 
-    async def keep_alive(self, healthy: Callable[[], bool]) -> None:
+    async def watch(self, healthy: Callable[[], bool] = lambda: True) -> None:
         """Tell the watchdog that the event loop turns, twice as often as it wants to hear, until cancelled.
 
         Parameters
