@@ -65,6 +65,17 @@ def find_linked_maps(
     return {ivorn: message for ivorn, (_, message) in best.items()}
 
 
+def linking_notice(origin: str, body: bytes, notices: Iterable[Notice]) -> Notice | None:
+    """The notice that links to a map of this name and event; of several, whose link is most like its path."""
+    name = PurePosixPath(origin).name
+    linking = [
+        notice
+        for notice in notices
+        if link_parts(notice.skymap_url or "")[-1:] == (name,) and is_of_event(body, notice)
+    ]
+    return min(linking, key=lambda notice: (-_likeness(origin, notice), notice.ivorn), default=None)
+
+
 def is_of_event(body: bytes, notice: Notice) -> bool:
     """Whether a file is a sky map whose header does not say that it is of another event than the notice's."""
     try:

@@ -3,8 +3,6 @@
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from hashlib import blake2b
-from pathlib import PurePosixPath
-from urllib.parse import unquote, urlsplit
 
 from bridges.map_fetcher import MapFetcher, MapFetchOptions
 from bridges.map_fetches import Fetches, Want
@@ -79,8 +77,3 @@ class LiveMaps:
             return False
         self._unusable.pop(ivorn, None)
         return True
-
-
-def file_name(url: str) -> str:
-    """The last part of a link's path, by which a dropped file is known."""
-    return PurePosixPath(unquote(urlsplit(url).path)).name

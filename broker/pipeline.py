@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import structlog
 
 from bridges.emit import NOWHERE, Positions
+from bridges.linked_maps import linking_notice
 from broker.clocks import Clock
 from broker.config import Config
 from broker.interfaces import Matcher
@@ -26,6 +27,7 @@ from broker.substreams import Router, Substream, SubstreamOptions, night_of_inst
 from matchers.engine import Engine
 from schemas.densities import skymap_of
 from schemas.errors import BadSkyMap, Reason
+from schemas.reading import MapFile
 from schemas.records import Alerts, Coincidence, Message, Notice, Receipt, Rejection, Role
 from schemas.sky import SkyMap
 from schemas.skymap import read_skymap
@@ -210,18 +212,16 @@ class Pipeline:
         rejected = [rejection for reading in readings for rejection in reading.rejections]
         notices = [notice for reading in readings for notice in reading.notices]
         heard = await asyncio.to_thread(self._with_densities, notices, rejected) if notices else []
-        # A map says where, but not of which trigger; what links to it says that.
-        rejected += [
-            Rejection(skymap.origin, Reason.UNLINKED, "a sky map by itself: no notice came with it")
-            for reading in readings
-            for skymap in reading.skymaps
-        ]
+        maps = [skymap for reading in readings for skymap in reading.skymaps]
+        densities = await asyncio.to_thread(_densities_of, maps, rejected) if maps else []
         alerts = [part for reading in readings for part in reading.alerts]
-        bad = {rejection.origin for rejection in rejected}
-        bodies = {message.origin: message.body for message in messages if message.origin in bad}
 
         async def work() -> Batch:
             changes, stored, noted = await self._match(alerts, heard)
+            linked, changed = await self._link(densities, rejected)
+            changes += changed
+            bad = {rejection.origin for rejection in rejected}
+            bodies = {message.origin: message.body for message in messages if message.origin in bad}
             return Batch(
                 source=source,
                 positions=positions,
@@ -229,6 +229,7 @@ class Pipeline:
                 noted=noted,
                 packets=packets_to_keep(messages, stored, changes, self._packets, self.reader.without_stamps),
                 notices=[KeptNotice(n.message, self._clock(), n.ivorn, n.trigger_id) for n in notices],
+                skymaps=linked,
                 rejected=[(rejection, bodies.get(rejection.origin, b"")) for rejection in rejected],
                 changes=changes,
                 **self._addressed(changes, notices if relayed else ()),
@@ -238,6 +239,7 @@ class Pipeline:
         for notice in notices:
             if notice.skymap_url is not None and notice.trigger_id is not None:
                 self._hooks.linked(notice)
+        bad = {rejection.origin for rejection in rejected}
         return Receipt(sum(message.origin not in bad for message in messages), tuple(rejected))
 
     async def _take_skymap(self, trigger_id: str, ivorn: str, url: str, message: Message) -> Receipt:
@@ -315,6 +317,31 @@ class Pipeline:
             changes += await _in_steps(self.engine.put_notice(notice, skymap, self._clock()))
         return changes, [part for part in stored if len(part)], [part for part in noted if len(part)]
 
+    async def _link(
+        self, maps: Sequence[tuple[MapFile, SkyMap]], rejected: list[Rejection]
+    ) -> tuple[list[KeptSkyMap], list[Coincidence]]:
+        """Give maps that came by themselves to the notices that link to them."""
+        kept: list[KeptSkyMap] = []
+        changes: list[Coincidence] = []
+        for file, skymap in maps:
+            notice = linking_notice(file.origin, file.body, self.engine.unmapped())
+            if notice is None or notice.trigger_id is None:
+                told = "a sky map by itself: no notice that is known links to a file of this name and event"
+                rejected.append(Rejection(file.origin, Reason.UNLINKED, told))
+                continue
+            now_us = self._clock()
+            changes += await _in_steps(self.engine.put_skymap(notice.trigger_id, notice.ivorn, skymap, now_us))
+            kept.append(
+                KeptSkyMap(
+                    trigger_id=notice.trigger_id,
+                    ivorn=notice.ivorn,
+                    url=notice.skymap_url or "",
+                    body=file.body,
+                    heard_us=now_us,
+                )
+            )
+        return kept, changes
+
     def _addressed(self, changes: Sequence[Coincidence], notices: Sequence[Notice] = ()) -> dict[str, Any]:
         """Outbox and capped changes, for a batch."""
         routes = self.router.route(changes)
@@ -371,6 +398,16 @@ class Inlet:
     async def __call__(self, messages: Sequence[Message], positions: Positions = NOWHERE) -> Receipt:
         """Take a batch in."""
         return await self._take(messages, positions)
+
+
+def _densities_of(maps: Sequence[MapFile], rejected: list[Rejection]) -> list[tuple[MapFile, SkyMap]]:
+    made = []
+    for file in maps:
+        try:
+            made.append((file, read_skymap(file.body)))
+        except BadSkyMap as error:
+            rejected.append(Rejection(file.origin, error.reason, error.detail))
+    return made
 
 
 async def _in_steps(steps: Iterator[list[Coincidence]]) -> list[Coincidence]:

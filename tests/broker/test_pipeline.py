@@ -1,6 +1,7 @@
 """A live source's batches through the engine."""
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from schemas.catalogue import SchemaCatalogue
 from schemas.errors import Reason
 from schemas.records import Coincidence, Message, State
 from tests.e2e.hostile_inputs import GOOD_ALERT, GOOD_NOTICE
+from tests.matchers.made import notice_of
 from tests.schemas.maps import flat
 from tests.schemas.voevent_packets import packet
 from tests.survey_packets import ZTF, container, ztf_alert
@@ -218,11 +220,32 @@ async def test_nothing_is_taken_any_more_once_the_engine_failed():
     assert kept.batches == []
 
 
-async def test_a_linked_map_counts_from_when_it_comes_and_a_bad_one_is_rejected():
+LINK = "https://example.org/files/map.fits"
+
+
+async def test_a_map_that_was_fetched_counts_from_when_it_comes_and_a_bad_one_is_rejected():
     pipe, kept = pipeline()
-    receipt = await pipe.take_skymap("lvk:S1", "ivo://x#1", "https://example.org/map.fits", Message(b"SIMPLE", "map"))
+    pipe.engine.restore_notice(replace(notice_of(), skymap_url=LINK), None, 0)
+    pipe.engine.reopen()
+    receipt = await pipe.take_skymap("fermi-gbm:1", notice_of().ivorn, LINK, Message(b"SIMPLE", "map"))
     assert [(r.origin, body) for r, body in kept.batches[0].rejected] == [("map", b"SIMPLE")]
-    assert (receipt.accepted, len(receipt.rejected)) == (0, 1)
+    assert (receipt.accepted, len(receipt.rejected), len(list(pipe.engine.unmapped()))) == (0, 1, 1)
+    body = flat(np.full(12, 1 / 12))
+    assert (await pipe.take_skymap("fermi-gbm:1", notice_of().ivorn, LINK, Message(body, "map"))).accepted == 1
+    (stored,) = kept.batches[1].skymaps
+    assert (stored.url, stored.body, stored.heard_us, list(pipe.engine.unmapped())) == (LINK, body, NOW, [])
+    (trigger,) = pipe.engine.triggers()
+    assert trigger.skymap.area_deg2(0.9) > 30_000
+
+
+async def test_a_map_that_was_dropped_goes_to_the_notice_that_links_to_it():
+    pipe, kept = pipeline()
+    pipe.engine.restore_notice(replace(notice_of(), skymap_url=LINK), None, 0)
+    pipe.engine.reopen()
+    receipt = await pipe.take("a", [Message(flat(np.full(12, 1 / 12)), "folder/map.fits")])
+    assert receipt.accepted == 1
+    assert [(kept_map.trigger_id, kept_map.url) for kept_map in kept.batches[0].skymaps] == [("fermi-gbm:1", LINK)]
+    assert list(pipe.engine.unmapped()) == []
 
 
 async def test_a_sky_map_without_a_notice_is_told():
