@@ -118,7 +118,7 @@ def _replay(_name: str, options: Any, around: Surroundings) -> Source:
 
 
 def _simulator(_name: str, options: Any, _around: Surroundings) -> Source:
-    source: Source = import_module("bridges.simulator").source_of(options)
+    source: Source = options.source()
     return source
 
 
