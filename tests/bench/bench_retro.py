@@ -8,8 +8,9 @@ import numpy as np
 
 from matchers.index import AlertIndex
 from matchers.nights import Night
+from matchers.rows import ARRAYS, BYTES, Rows
 from matchers.runs import ROW_BITS, Run
-from schemas.records import COLUMNS, Alerts, Window
+from schemas.records import COLUMNS, Window
 from schemas.sky import PIXEL_COUNT, Cells
 from schemas.times import US_PER_DAY
 from tests.bench import made
@@ -88,8 +89,9 @@ def _night(rng: np.random.Generator, n: int, start_us: int) -> Night:
     when_us |= np.arange(n)
     nothing = np.broadcast_to(np.zeros(1, np.uint64), n)
     run = Run(pixel, when_us, nothing, nothing, 0, US_PER_DAY - 1, 0, n)
-    wide = {name: np.broadcast_to(np.zeros(1, dtype), n) for name, dtype in COLUMNS.items()}
-    return Night("lsst", start_us, (run,), (Alerts("lsst", **wide),), np.array([n]), is_sealed=True)
+    wide = {name: np.broadcast_to(np.zeros(1, COLUMNS.get(name, np.uint32)), n) for name in ARRAYS}
+    rows = Rows.of_arrays("lsst", wide | dict.fromkeys(BYTES, np.zeros(0, np.uint8)))
+    return Night("lsst", start_us, (run,), (rows,), np.array([n]), is_sealed=True)
 
 
 def _seal(index: AlertIndex) -> None:
