@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,7 +16,7 @@ from broker.replay import Progress
 from schemas import walker
 from schemas.errors import ConfigurationError
 
-NAMES: Final = ("decode", "live", "retro", "ingest")
+NAMES: Final = ("decode", "whole", "live", "retro", "ingest", "notice", "replay", "burst", "restart")
 """Each is the function of that name in the module ``bench_`` with that name."""
 INSTALL: Final = "pip install 'starcross[bench]'"
 PROJECT: Final = Path(__file__).resolve().parents[1]
@@ -36,7 +35,7 @@ class Measurement:
     amount
         The number that ``size`` begins with.
     unit
-        ``alerts/s``, where more is better, or ``ms``, where less is.
+        ``alerts/s``, where more is better, or ``ms``, ``s`` or ``MB``, where less is.
     median, low, high
         Over the repeats.
     baseline, baseline_median
@@ -91,7 +90,7 @@ class BenchReport:
     Attributes
     ----------
     missing
-        Baselines that could not run, with the package that each needs.
+        Baselines that could not run, with what each needs.
     """
 
     machine: Machine
@@ -109,7 +108,7 @@ def run_benchmarks(names: Sequence[str], progress: Progress, *, full: bool) -> B
     Parameters
     ----------
     full
-        Larger and more sizes, which takes minutes and some 5 GB of memory.
+        Larger and more sizes, which takes minutes and some 7 GB of memory.
 
     Raises
     ------
@@ -123,8 +122,7 @@ def run_benchmarks(names: Sequence[str], progress: Progress, *, full: bool) -> B
     for name in chosen:
         progress.begin(name, 1)
         module = _load(name)
-        needed: dict[str, str] = getattr(module, "NEEDED", {})
-        missing |= {baseline: package for baseline, package in needed.items() if not find_spec(package)}
+        missing |= getattr(module, "missing", dict)()
         measurements += [
             Measurement(benchmark=name, amount=row.amount, ratio=row.ratio, **asdict(row))
             for row in getattr(module, name)(full=full)

@@ -8,7 +8,7 @@ from matchers.index import AlertIndex
 from schemas.records import Alerts
 from schemas.times import US_PER_DAY
 from tests.bench import made
-from tests.bench.rows import Row, row_of_ms, row_of_rates
+from tests.bench.rows import Row, row_of_ms, row_of_rates, slowest_in_100
 
 BATCH = 1000
 _BASELINE_BATCHES = 5
@@ -40,7 +40,7 @@ def _of(n: int) -> list[Row]:
             bytes_an_alert=sizes["runs"] / n,
         ),
         row_of_ms("store a batch of 1000", size, seconds),
-        row_of_ms("the same, slowest in 100", size, np.sort(seconds)[-max(len(seconds) // 100, 1) :].tolist()),
+        slowest_in_100(size, seconds),
     ]  # fmt: skip
     names = some.object_id[:: max(len(some) // 200, 1)].tolist()
     rows.append(

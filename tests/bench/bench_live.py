@@ -1,7 +1,9 @@
 """Alerts to live triggers: how many a second, and what it costs to change a trigger."""
 
 from collections.abc import Callable, Sequence
-from importlib.util import find_spec
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
+from importlib import import_module
 from time import perf_counter
 
 import numpy as np
@@ -14,10 +16,18 @@ from matchers.windows import rows_inside
 from schemas.records import Alerts, Trigger, Window
 from schemas.sky import Cells
 from tests.bench import made
+from tests.bench.needs import SERVER, lacking
 from tests.bench.rows import Row, rate, row_of_ms, row_of_rates, seconds_of
 
-NEEDED = {"astropy search_around_sky": "scipy"}
-"""Baselines that need more than Starcross does."""
+SEARCH, CROSSMATCH, ALCHEMY = (
+    "astropy search_around_sky", "ligo.skymap crossmatch", "healpix-alchemy on PostgreSQL",
+)  # fmt: skip
+NEEDED: dict[str, tuple[str, ...]] = {
+    SEARCH: ("scipy",),
+    CROSSMATCH: ("ligo.skymap",),
+    ALCHEMY: ("healpix_alchemy", "psycopg", SERVER),
+}
+"""Baselines that need more than Starcross does: packages, and PostgreSQL's server."""
 
 Windows = Sequence[tuple[Trigger, Window]]
 Pairs = set[tuple[int, int]]
@@ -29,6 +39,11 @@ def live(*, full: bool = False) -> list[Row]:
     for number, maps in [(220, 20), (10, 1), (50, 5), (1000, 20), (5000, 20)] if full else [(220, 20)]:
         rows += _of(made.windows(number, maps=maps), 1_000_000 if full and number <= 220 else 100_000, full=full)
     return rows
+
+
+def missing() -> dict[str, str]:
+    """Baselines that cannot run, and what they lack."""
+    return {baseline: ", ".join(lack) for baseline, needs in NEEDED.items() if (lack := lacking(needs))}
 
 
 def _of(windows: Windows, n: int, *, full: bool) -> list[Row]:
@@ -55,22 +70,18 @@ def _of(windows: Windows, n: int, *, full: bool) -> list[Row]:
 
 
 def _kinds(windows: Windows, alerts: Alerts) -> list[Row]:
-    """Circles against astropy, and maps against mocpy, which knows no time and no exact border."""
+    """Circles against astropy, and maps against those who match them."""
     few = alerts.take(slice(None, 50_000))
     circles = [(trigger, window) for trigger, window in windows if not isinstance(window.region, Cells)]
     maps = [(trigger, window) for trigger, window in windows if isinstance(window.region, Cells)]
     rows = []
-    baselines: list[tuple[str, Windows, str, Callable[[Windows, Alerts], int]]] = [
-        ("circles", circles, "astropy separations, a window at a time", separation_pairs),
-        ("maps", maps, "mocpy contains_lonlat", mocpy_pairs),
-    ]
-    if find_spec("scipy"):
-        baselines.append(("circles", circles, "astropy search_around_sky", astropy_pairs))
-    for kind, some, name, baseline in baselines:
+    for kind, name, baseline in _baselines():
+        some = circles if kind == "circles" else maps
         book, _ = _book(some)
         parts = made.batches(few, 1000)
         ours = seconds_of(lambda book=book, parts=parts: [book.holding(part) for part in parts], 5)
-        theirs = seconds_of(lambda baseline=baseline, some=some: baseline(some, few), 1, warm=False)
+        with baseline(some, few) as pairs:
+            theirs = seconds_of(pairs, 1, warm=False)
         rows.append(
             row_of_rates(
                 f"live match, {kind}, batches of 1000", f"{len(some)} windows", len(few), ours,
@@ -78,6 +89,29 @@ def _kinds(windows: Windows, alerts: Alerts) -> list[Row]:
             )
         )  # fmt: skip
     return rows
+
+
+Baseline = Callable[[Windows, Alerts], AbstractContextManager[Callable[[], int]]]
+"""What is made ready, and then counts the pairs."""
+
+
+def _baselines() -> list[tuple[str, str, Baseline]]:
+    """Of those that can run: what they match, their names and themselves."""
+
+    def plain(pairs: Callable[[Windows, Alerts], int]) -> Baseline:
+        return lambda windows, alerts: nullcontext(partial(pairs, windows, alerts))
+
+    found = [
+        ("circles", "astropy separations, a window at a time", plain(separation_pairs)),
+        ("maps", "mocpy contains_lonlat", plain(mocpy_pairs)),
+    ]
+    if not lacking(NEEDED[SEARCH]):
+        found.append(("circles", SEARCH, plain(astropy_pairs)))
+    if not lacking(NEEDED[CROSSMATCH]):
+        found.append(("maps", CROSSMATCH, plain(import_module("tests.bench.crossmatch").pairs)))
+    if not lacking(NEEDED[ALCHEMY]):
+        found.append(("maps", ALCHEMY, import_module("tests.bench.alchemy").pairs))
+    return found
 
 
 def pairs_of(book: TriggerBook, batches: Sequence[Alerts]) -> Pairs:

@@ -12,6 +12,7 @@ from schemas.times import US_PER_DAY, US_PER_S, us_from_iso
 T0 = us_from_iso("2026-06-01T00:00:00Z")
 BEFORE_US, AFTER_US = 600 * US_PER_S, 20 * US_PER_DAY
 VISIT_RADIUS_DEG = 1.75
+_SEED = 2
 _AWKWARD = np.array([(0.0, 89.9999), (123.0, -89.9999), (0.0, 0.0), (359.9999999, 12.0), (45.0, 41.8103148957786)])
 
 
@@ -85,9 +86,9 @@ def gw_map(seed: int, rows: int = 20_000) -> SkyMap:
     return _normalised(lo, hi, density(*cell_centres(cells, order.astype(np.uint8)))[by_pixel])
 
 
-def windows(number: int, *, maps: int = 20, seed: int = 2, days: float = 30) -> list[tuple[Trigger, Window]]:
+def windows(number: int, *, maps: int = 20, days: float = 30) -> list[tuple[Trigger, Window]]:
     """So many triggers with a window each, by their times: circles of 0.05 to 15 deg, and GW maps at 90 %."""
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(_SEED)
     times = T0 + np.sort(rng.random(number) * days * US_PER_DAY).astype(np.int64)
     ra, dec = _everywhere(rng, number)
     radius = np.exp(rng.uniform(np.log(0.05), np.log(15), number))
@@ -96,13 +97,18 @@ def windows(number: int, *, maps: int = 20, seed: int = 2, days: float = 30) -> 
     made = []
     for row in range(number):
         region = (
-            gw_map(seed + row).credible_region(0.9)
+            gw_map(_SEED + row).credible_region(0.9)
             if is_map[row]
             else Circle.around(float(ra[row]), float(dec[row]), float(radius[row]))
         )
         time_us = int(times[row])
         made.append((trigger(f"made:{row}", time_us), Window(time_us - BEFORE_US, time_us + AFTER_US, region)))
     return made
+
+
+def map_of(trigger: Trigger) -> SkyMap:
+    """The map whose region is the window of a trigger of `windows`."""
+    return gw_map(_SEED + int(trigger.id.partition(":")[2]))
 
 
 def circles(of: Sequence[tuple[Trigger, Window]]) -> list[tuple[Window, Circle]]:

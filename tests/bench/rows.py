@@ -15,7 +15,7 @@ class Row:
     name, size
         What was measured, and on how much.
     unit
-        ``alerts/s``, where more is better, or ``ms``, where less is.
+        ``alerts/s``, where more is better, or ``ms``, ``s`` or ``MB``, where less is.
     median, low, high
         Over the repeats.
     baseline, baseline_median
@@ -63,8 +63,17 @@ def row_of_rates(name: str, size: str, alerts: int, seconds: list[float], **more
 
 def row_of_ms(name: str, size: str, seconds: list[float], **more: object) -> Row:
     """Of how long each of several like things took."""
-    ms = [value * 1e3 for value in seconds]
-    return Row(name, size, "ms", median(ms), min(ms), max(ms), **more)  # type: ignore[arg-type]
+    return row_of(name, size, "ms", [value * 1e3 for value in seconds], **more)
+
+
+def slowest_in_100(size: str, seconds: list[float]) -> Row:
+    """Of the slowest hundredth of like things; its lowest is what 99 % did not exceed."""
+    return row_of_ms("the same, slowest in 100", size, sorted(seconds)[-max(len(seconds) // 100, 1) :])
+
+
+def row_of(name: str, size: str, unit: str, values: list[float], **more: object) -> Row:
+    """Of values of which less is better."""
+    return Row(name, size, unit, median(values), min(values), max(values), **more)  # type: ignore[arg-type]
 
 
 def rate(alerts: int, seconds: list[float]) -> float:
