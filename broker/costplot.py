@@ -1,7 +1,6 @@
 """What each measurement costs by its size, as a picture."""
 
 from collections.abc import Sequence
-from typing import Final
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -9,8 +8,6 @@ from matplotlib.figure import Figure
 from broker.benchmarks import Measurement
 from broker.globe import INK, Target, printable, save
 from schemas.errors import ConfigurationError
-
-_LABELS: Final = {"ms": "ms (median, lowest to highest)", "alerts/s": "alerts/s (median, lowest to highest)"}
 
 
 def draw_cost(target: Target, measurements: Sequence[Measurement]) -> None:
@@ -46,7 +43,7 @@ def draw_cost(target: Target, measurements: Sequence[Measurement]) -> None:
                     capsize=3,
                     label=printable(name),
                 )
-        axes.set(xscale="log", yscale="log", xlabel=of, ylabel=_LABELS[unit])
+        axes.set(xscale="log", yscale="log", xlabel=of, ylabel=f"{unit} (median, lowest to highest)")
         axes.grid(visible=True, which="major", alpha=0.3)
         axes.legend(fontsize=8, labelcolor=INK)
     save(figure, target)

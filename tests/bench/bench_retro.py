@@ -23,7 +23,7 @@ def retro(*, full: bool = False) -> list[Row]:
     """20 maps and 60 circles against stored alerts of 20 nights; `full`: up to 200 million, in 3.2 GB."""
     windows = [window for _, window in made.windows(80, maps=20, days=1)]
     rows = list(chain.from_iterable(_whole(n, windows) for n in ((100_000, 1_000_000) if full else (100_000,))))
-    for n in (1_000_000, 10_000_000, 100_000_000, 200_000_000) if full else (100_000, 1_000_000):
+    for n in (100_000, 1_000_000, 10_000_000, 100_000_000, 200_000_000) if full else (100_000, 1_000_000):
         rows += _narrow(n, windows)
     return rows
 

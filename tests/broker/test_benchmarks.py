@@ -93,7 +93,7 @@ def test_figures_have_three_digits(value, figure):
 @pytest.mark.usefixtures("tiny")
 @pytest.mark.parametrize("is_there", [False, True])
 def test_a_missing_baseline_is_told_with_the_way_to_install_it(monkeypatch, is_there):
-    monkeypatch.setattr(bench_live, "NEEDED", {"another library": "json" if is_there else "surely_not_there"})
+    monkeypatch.setattr(bench_live, "NEEDED", {"another library": ("json" if is_there else "surely_not_there",)})
     document = json.loads(run("bench", "live", "--json").out)
     assert document["missing"] == ({} if is_there else {"another library": "surely_not_there"})
     assert document["install"] == (None if is_there else "pip install 'starcross[bench]'")
@@ -112,7 +112,7 @@ def test_without_the_source_it_says_so(monkeypatch, tmp_path):
 def test_an_unknown_benchmark_is_a_wrong_call():
     ran = run("bench", "decode", "speed")
     assert ran.code == 2
-    assert "expected one of decode, live, retro, ingest (given: speed)" in " ".join(ran.err.split())
+    assert "expected one of decode, whole, live, retro, ingest, notice, replay, burst, restart (given: speed)" in " ".join(ran.err.split())
 
 
 def test_it_finds_the_benchmarks_from_any_folder_and_leaves_the_path_as_it_was(tmp_path):
