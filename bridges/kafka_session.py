@@ -194,8 +194,8 @@ class Session:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if self._consumer is not None:
             await self._commit(self._consumer)
-            await given_up(self._consumer.stop)
-        await given_up(self._admin.close)
+            await given_up(self._consumer)
+        await given_up(self._admin)
 
     def _task(self, work: Coroutine[Any, Any, ResultT]) -> asyncio.Task[ResultT]:
         self._tasks = [task for task in self._tasks if not task.done()]

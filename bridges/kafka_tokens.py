@@ -1,6 +1,7 @@
 """OAuth tokens for Kafka's OAUTHBEARER, by the client credentials of RFC 6749."""
 
 import asyncio
+import base64
 import json
 import time
 from collections.abc import Callable
@@ -43,8 +44,8 @@ class OauthTokens(AbstractTokenProvider):  # type: ignore[misc] # aiokafka carri
     ) -> None:
         self._url, self._scope, self._clock = url, scope, clock
         # Both parts are form-encoded first (RFC 6749, section 2.3.1): a colon in either would divide them wrongly.
-        login = aiohttp.BasicAuth(quote(client_id, safe=""), quote(client_secret, safe=""), "utf-8")
-        self._authorization = login.encode()
+        login = f"{quote(client_id, safe='')}:{quote(client_secret, safe='')}"
+        self._authorization = f"Basic {base64.b64encode(login.encode()).decode()}"
         self._token, self._renewed_s = "", -float("inf")
         self._asking = asyncio.Lock()
 

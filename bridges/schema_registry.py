@@ -1,12 +1,12 @@
 """Where writer schemas come from: a registry over HTTP, a folder of files, or an installed package."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import aiohttp
 from yarl import URL
@@ -25,6 +25,7 @@ TIMEOUT_S = 10.0
 
 _ID_FILE = re.compile(r"\d{1,10}")
 _NOT_FOUND = 404
+_SUCCESSES = range(200, 300)
 
 
 def add_from_folder(catalogue: SchemaCatalogue, folder: Path) -> tuple[int, ...]:
@@ -149,25 +150,48 @@ class SchemaRegistry:
         """
         if schema_id in self._catalogue:
             return
-        if self._session is None:
-            raise RuntimeError("SchemaRegistry is used outside of its 'async with'")
-        try:
-            url = self._url / "schemas" / "ids" / str(schema_id)
-            async with self._session.get(url, allow_redirects=False) as response:
-                if response.status == _NOT_FOUND:
-                    raise UnknownSchema(schema_id)
-                if not response.ok or response.status >= 300:  # noqa: PLR2004 - a redirect is not followed
-                    raise ConnectionError(f"schema registry {self._shown} answers {response.status}")
-                body = await _bounded(response.content, RESPONSE_BYTES_MAX)
-        except (aiohttp.ClientError, TimeoutError) as error:
-            what = str(error) or type(error).__name__
-            raise ConnectionError(f"schema registry {self._shown} does not answer: {what}") from error
-        answer = schema_json(body, replace(DEFAULT_LIMITS, schema_bytes=RESPONSE_BYTES_MAX))
-        if not isinstance(answer, dict) or not isinstance(answer.get("schema"), str):
+        status, body = await self._ask("GET", "schemas", "ids", str(schema_id))
+        if status == _NOT_FOUND:
+            raise UnknownSchema(schema_id)
+        answer = self._object(status, body)
+        if not isinstance(answer.get("schema"), str):
             raise BadPacket(Reason.MALFORMED, f"schema registry {self._shown} sent no schema for id {schema_id}")
         if answer.get("schemaType", "AVRO") != "AVRO" or answer.get("references"):
             raise BadPacket(Reason.UNSUPPORTED, f"schema {schema_id} is not Avro, or refers to other schemas")
         self._catalogue.add(schema_id, answer["schema"].encode())
+
+    async def register(self, subject: str, schema: str) -> int:
+        """Make a schema known under a subject, and return its number; the same one if it is known already.
+
+        Raises
+        ------
+        BadPacket
+            If what the registry sent cannot be used.
+        ConnectionError
+            If it does not answer, or does not take the schema: to be tried again later.
+        """
+        status, body = await self._ask("POST", "subjects", subject, "versions", document={"schema": schema})
+        schema_id = self._object(status, body).get("id")
+        if not isinstance(schema_id, int) or isinstance(schema_id, bool):
+            raise BadPacket(Reason.MALFORMED, f"schema registry {self._shown} sent no number for {subject}")
+        return schema_id
+
+    async def _ask(self, method: str, *path: str, document: Mapping[str, str] | None = None) -> tuple[int, bytes]:
+        if self._session is None:
+            raise RuntimeError("SchemaRegistry is used outside of its 'async with'")
+        try:
+            url = self._url.joinpath(*path)
+            async with self._session.request(method, url, json=document, allow_redirects=False) as response:
+                return response.status, await _bounded(response.content, RESPONSE_BYTES_MAX)
+        except (aiohttp.ClientError, TimeoutError) as error:
+            what = str(error) or type(error).__name__
+            raise ConnectionError(f"schema registry {self._shown} does not answer: {what}") from error
+
+    def _object(self, status: int, body: bytes) -> dict[str, Any]:
+        if status not in _SUCCESSES:  # a redirect is not followed
+            raise ConnectionError(f"schema registry {self._shown} answers {status}")
+        answer = schema_json(body, replace(DEFAULT_LIMITS, schema_bytes=RESPONSE_BYTES_MAX))
+        return answer if isinstance(answer, dict) else {}
 
 
 async def _bounded(content: aiohttp.StreamReader, most: int) -> bytes:

@@ -107,7 +107,7 @@ async def test_it_begins_at_the_end_or_at_a_time_and_later_topics_at_their_begin
     timed = await kept_of(make_source(kafka.bootstrap, topic_pattern=pattern, start="2026-11-21T00:30:00Z"), b"h2")
     assert timed.bodies == [b"h1", b"h2"]
     never = Keeper()
-    async with running(make_source(kafka.bootstrap, topic_pattern=pattern, start="2027-01-01"), never):
+    async with running(make_source(kafka.bootstrap, topic_pattern=pattern, start="2027-01-01T00:00:00Z"), never):
         await never.until(lambda: never.positions)
     assert never.positions == {f"{old}[0]": 3}
 
