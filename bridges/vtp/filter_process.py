@@ -19,6 +19,7 @@ EVENT    XML of an event             one blank; the verdicts are in the table
 import contextlib
 import json
 import mmap
+import os
 import resource
 import signal
 import struct
@@ -53,7 +54,7 @@ class Evaluator:
     Parameters
     ----------
     table
-        A byte a filter, see NOT_ASKED and so on; it is all zeros before an event.
+        A byte a filter, see NOT_ASKED and so on; it is all zeros before a question.
     filter_limit_s
         CPU time after which the kernel ends the process.
     event_limit_s
@@ -82,6 +83,7 @@ class Evaluator:
 
     def _try(self, text: str) -> str:
         """Why a filter is no good; empty if it is good. It is asked of a larger event than any that is common."""
+        self._table[0] = RUNNING
         self._set_timer(self._filter_limit_s)
         try:
             _compiled(text)(self._trial)
@@ -165,7 +167,8 @@ def _confine() -> None:
 
 
 def main(arguments: list[str]) -> None:
-    """``TABLE_FD FILTER_LIMIT_S EVENT_LIMIT_S``."""
+    """``TABLE_FD FILTER_LIMIT_S EVENT_LIMIT_S NICENESS``."""
+    os.nice(int(arguments[3]))
     table = mmap.mmap(int(arguments[0]), 0)
     _confine()
     serve(sys.stdin.buffer, sys.stdout.buffer, Evaluator(table, float(arguments[1]), float(arguments[2])))

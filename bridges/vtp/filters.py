@@ -15,6 +15,7 @@ import contextlib
 import json
 import mmap
 import re
+import signal
 import struct
 import sys
 import tempfile
@@ -52,6 +53,8 @@ _REMEMBERED: Final = 4096
 """Verdicts on filters that are kept."""
 _MAX_ENDED: Final = 3
 """Filters that may run over their limit in one event before the others are not asked."""
+_TRIAL_NICENESS: Final = 10
+"""So that many who come with costly filters take no CPU time from the rest of the service."""
 _GOODBYE_S: Final = 1.0
 _PATIENCE: Final = 20
 """A process that takes this many times its limit in wall-clock time hangs, or the machine does."""
@@ -117,13 +120,14 @@ class Verdicts:
 class _FilterProcess:
     """One `bridges.vtp.filter_process`, started when it is first asked and again after it ended."""
 
-    def __init__(self, filter_limit_s: float, event_limit_s: float, n_filters: int) -> None:
+    def __init__(self, filter_limit_s: float, event_limit_s: float, n_filters: int, niceness: int = 0) -> None:
         self._limits_s = (filter_limit_s, event_limit_s)
+        self._niceness = niceness
         self._n_filters = max(n_filters, 1)
         self._process: Process | None = None
         self._table: mmap.mmap | None = None
         self.ended = False
-        """Whether it ended over the last question, and not because we gave up."""
+        """Whether it ended over the last question; if so by the filter that was running, if one was."""
 
     @property
     def running(self) -> bool:
@@ -131,18 +135,23 @@ class _FilterProcess:
 
     def states(self, n_filters: int) -> bytes:
         """What stands in the table, also after the process ended."""
-        return b"" if self._table is None else self._table[:n_filters]
+        return bytes(n_filters) if self._table is None else self._table[:n_filters]
 
     async def ask(self, *questions: bytes) -> bytes | None:
-        """The answer to the last of the questions; None if the process ended or hung over them."""
+        """The answer to the last of the questions; None if the process ended, hung over them or cannot be started."""
         self.ended = False
         if self._process is None or not self.running:
-            self._process = await self._start()
+            try:
+                self._process = await self._start()
+            except OSError as error:
+                log.warning("filters cannot be evaluated: no process can be started", error=str(error))
+                self._table = None
+                return None
         if self._table is not None:
             self._table[:] = bytes(len(self._table))
         stdin, stdout = self._process.stdin, self._process.stdout
         assert stdin is not None and stdout is not None  # noqa: S101, PT018 - both are pipes
-        answer = None
+        answer, broken = None, False
         try:
             async with asyncio.timeout(1.0 + _PATIENCE * sum(self._limits_s)):
                 stdin.writelines([frame(question) for question in questions])
@@ -150,20 +159,22 @@ class _FilterProcess:
                 (n_bytes,) = _LENGTH.unpack(await stdout.readexactly(_LENGTH.size))
                 answer = await stdout.readexactly(n_bytes)
         except (asyncio.IncompleteReadError, ConnectionError):
-            self.ended = True
+            broken = True
         except TimeoutError:
             log.warning("the process that evaluates filters hangs, and is replaced")
         finally:
             # Also if cancelled in the middle of a question: its answer would be taken for that to the next one.
             if answer is None:
                 await self._end(self._process)
+        # Killed from outside, as when memory is short: no filter is to blame.
+        self.ended = broken and self._process.returncode != -signal.SIGKILL
         return answer
 
     async def _start(self) -> Process:
         with tempfile.TemporaryFile() as file:
             file.truncate(self._n_filters)
             self._table = mmap.mmap(file.fileno(), 0)
-            arguments = [str(file.fileno()), *(str(limit_s) for limit_s in self._limits_s)]
+            arguments = [str(file.fileno()), *(str(limit_s) for limit_s in self._limits_s), str(self._niceness)]
             # -P: nothing in the folder where the service happens to run is imported.
             command = [sys.executable, "-P", "-m", filter_process.__name__, *arguments]
             return await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=PIPE, pass_fds=(file.fileno(),))
@@ -199,7 +210,7 @@ class FilterJudge:
     def __init__(self, options: BroadcastOptions) -> None:
         self._options = options
         n_filters = options.subscribers_max * options.filters_max
-        self._trial = _FilterProcess(options.filter_limit_s, options.filter_limit_s, 1)
+        self._trial = _FilterProcess(options.filter_limit_s, options.filter_limit_s, 1, _TRIAL_NICENESS)
         self._judging = _FilterProcess(options.filter_limit_s, options.filters_limit_s, n_filters)
         self._trial_free = asyncio.Lock()
         self._judging_free = asyncio.Lock()
@@ -250,6 +261,8 @@ class FilterJudge:
         """Why a filter is refused, empty if it is not; what was found before is remembered."""
         if (verdict := self._known.get(text)) is None:
             answer = await self._trial.ask(TRY + text.encode())
+            if answer is None and not (self._trial.ended and self._trial.states(1)[0] == RUNNING):
+                return "filters cannot be tried at the moment"
             verdict = self._too_slow() if answer is None else answer.decode().strip()
             self._remember(text, verdict)
         return verdict

@@ -3,6 +3,7 @@
 import asyncio
 import io
 import json
+import shutil
 import struct
 
 import pytest
@@ -237,3 +238,25 @@ async def test_only_so_many_verdicts_are_remembered(monkeypatch):
     async with FilterJudge(BroadcastOptions(**PATIENT)) as judge:
         await judge.try_filters(["@a", "@b", "@c"], lambda: True)
         assert list(judge._known) == ["@b", "@c"]
+
+
+async def test_where_no_process_can_be_started_events_are_sent_and_new_filters_refused(monkeypatch):
+    async def failing(*_, **__):
+        raise OSError(11, "no process")
+
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", failing)
+    async with FilterJudge(BroadcastOptions()) as judge:
+        judge.hold(["@role"])
+        assert await judge.judge(VOEVENT) == Verdicts(undecided=frozenset({"@role"}))
+        with pytest.raises(FilterRefusedError, match="at the moment"):
+            await judge.try_filters(["@version"], lambda: True)
+        assert not judge._known
+
+
+async def test_a_process_that_cannot_begin_or_is_killed_is_no_filters_fault(monkeypatch):
+    monkeypatch.setattr("bridges.vtp.filters.sys.executable", shutil.which("false"))
+    async with FilterJudge(BroadcastOptions()) as judge:
+        judge.hold(["@role"])
+        assert await judge.judge(VOEVENT) == Verdicts(undecided=frozenset({"@role"}))
+        with pytest.raises(FilterRefusedError, match="at the moment"):
+            await judge.try_filters(["@version"], lambda: True)
