@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from matchers.nights import MOST_ROWS, Night, night_of
 from matchers.objects import Keys, Objects, ObjectState, keys_of, names_of
+from matchers.rows import Rows
 from matchers.runs import id_keys
 from schemas.records import Alerts, Ints, Window
 
@@ -60,7 +61,8 @@ class Snapshot:
             for night in nights:
                 rows = night.rows_inside(window) if _meets(window, night) else np.zeros(0, np.int64)
                 for start in range(0, len(rows), most_rows):
-                    yield objects.completed(night.take(rows[start : start + most_rows]))
+                    some = np.sort(rows[start : start + most_rows])
+                    yield objects.completed(Rows.taken(night.by_chunk(some)))
 
     def of_objects(self, survey: str, object_ids: Sequence[str]) -> Alerts | None:
         """As `AlertIndex.of_objects`."""
@@ -319,8 +321,8 @@ def _meets(window: Window, night: Night) -> bool:
 
 def _gathered(found: list[tuple[Night, Ints]]) -> Alerts | None:
     """These rows of these nights, sorted by (time, id); None if there are none."""
-    parts = [night.take(rows) for night, rows in found if len(rows)]
+    parts = [part for night, rows in found if len(rows) for part in night.by_chunk(np.sort(rows))]
     if not parts:
         return None
-    alerts = parts[0] if len(parts) == 1 else Alerts.concatenate(parts)
+    alerts = Rows.taken(parts)
     return alerts.take(np.lexsort((alerts.alert_id, alerts.time_us))) if len(alerts) > 1 else alerts

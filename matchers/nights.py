@@ -232,30 +232,22 @@ class Night:
         if len(self.chunks) == 1:
             return self.chunks[0].column(name, rows)
         order = np.argsort(rows, kind="stable")
-        values = np.concatenate([chunk.column(name, part) for chunk, part in self._by_chunk(rows[order])])
+        values = np.concatenate([chunk.column(name, part) for chunk, part in self.by_chunk(rows[order])])
         unsorted = np.empty_like(values)
         unsorted[order] = values
         return unsorted
 
-    def take(self, rows: Ints) -> Alerts:
-        """The alerts in these rows, as given; at least one."""
-        if len(self.chunks) == 1:
-            return self.chunks[0].take(rows)
-        order = np.argsort(rows, kind="stable")
-        alerts = Alerts.concatenate([chunk.take(part) for chunk, part in self._by_chunk(rows[order])])
-        back = np.empty_like(order)
-        back[order] = np.arange(len(order))
-        return alerts.take(back)
-
     def batches(self, most_rows: int) -> Iterator[Alerts]:
-        """All alerts that have not expired, so many at a time."""
+        """All alerts that have not expired, so many at a time, in any order."""
         for run in self.runs:
             row = run.without_expired().when_row & (MOST_ROWS - 1)
             for start in range(0, len(row), most_rows):
-                yield self.take(row[start : start + most_rows])
+                yield Rows.taken(self.by_chunk(np.sort(row[start : start + most_rows])))
 
-    def _by_chunk(self, ascending: Ints) -> list[tuple[Rows, Ints]]:
+    def by_chunk(self, ascending: Ints) -> list[tuple[Rows, Ints]]:
         """Of each chunk that has any of these rows, their places in it."""
+        if len(self.chunks) == 1:
+            return [(self.chunks[0], ascending)]
         borders = np.searchsorted(ascending, [0, *self.ends])
         return [
             (self.chunks[part], ascending[borders[part] : borders[part + 1]] - (self.ends[part - 1] if part else 0))

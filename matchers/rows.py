@@ -69,25 +69,35 @@ class Texts:
 
     def take(self, rows: Ints) -> Strings:
         """The texts in these rows, shape (n,), as wide as the longest of them."""
-        first, lengths = self._places(rows)
+        return self.taken([(self, rows)])
+
+    @classmethod
+    def taken(cls, parts: Sequence[tuple[Self, Ints]]) -> Strings:
+        """The texts in these rows of several columns, one after the other; at least one column."""
+        pieces, counts = [], []
+        for column, rows in parts:
+            first, lengths = column.places(rows)
+            pieces.append(column.utf8[spread(first, lengths)])
+            counts.append(lengths)
+        utf8, lengths = np.concatenate(pieces), np.concatenate(counts)
         width = int(lengths.max()) if len(lengths) else 0
         if not width:
-            return np.zeros(len(rows), "U1")
-        square = np.zeros((len(rows), width), np.uint8)
-        if (lengths == width).all():
-            square[:] = self.utf8[first[:, None] + np.arange(width)]
+            return np.zeros(len(lengths), "U1")
+        square = np.zeros((len(lengths), width), np.uint8)
+        if len(utf8) == square.size:
+            square[:] = utf8.reshape(square.shape)
         else:
-            square[np.arange(width) < lengths[:, None]] = self.utf8[spread(first, lengths)]
-        if square.max() > _LAST_ASCII:
+            square[np.arange(width) < lengths[:, None]] = utf8
+        if utf8.max() > _LAST_ASCII:
             return np.asarray(np.char.decode(square.view(f"S{width}")[:, 0], "utf-8"), np.str_)
         return np.asarray(square.astype(np.uint32).view(f"U{width}")[:, 0], np.str_)
 
     def picked(self, rows: Ints) -> Self:
         """A column of the texts in these rows."""
-        first, lengths = self._places(rows)
+        first, lengths = self.places(rows)
         return self._joined(self.utf8[spread(first, lengths)], lengths)
 
-    def _places(self, rows: Ints) -> tuple[Ints, Ints]:
+    def places(self, rows: Ints) -> tuple[Ints, Ints]:
         """First byte and number of bytes of these rows' texts."""
         first = np.where(rows > 0, self.end[np.maximum(rows - 1, 0)], 0).astype(np.int64)
         return first, self.end[rows].astype(np.int64) - first
@@ -126,9 +136,16 @@ class Rows:
         """Bytes of all columns."""
         return sum(column.nbytes for column in self.arrays().values())
 
-    def take(self, rows: Ints) -> Alerts:
-        """The alerts in these rows."""
-        return Alerts(self.survey, **{name: self.column(name, rows) for name in COLUMNS})
+    @staticmethod
+    def taken(parts: Sequence[tuple["Rows", Ints]]) -> Alerts:
+        """The alerts in these rows of several parts, one after the other; at least one part."""
+        columns: dict[str, NDArray[Any]] = {}
+        for name in COLUMNS:
+            if name in _TEXTS:
+                columns[name] = Texts.taken([(part.texts[name], rows) for part, rows in parts])
+            else:
+                columns[name] = np.concatenate([part.numbers[name][rows] for part, rows in parts])
+        return Alerts(parts[0][0].survey, **columns)
 
     def column(self, name: str, rows: Ints) -> NDArray[Any]:
         """Values of one column in these rows, shape (n,)."""

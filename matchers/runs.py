@@ -174,8 +174,8 @@ class Run:
         if len(self) < len(region.lo):
             place = np.flatnonzero(covered(region, self.pixel))
             return self.when_row[place], self.pixel[place] if pixels else none
-        first = np.searchsorted(self.pixel, region.lo)
-        end = np.searchsorted(self.pixel, region.hi)
+        # Both ends of an interval in one search: what the first touched is at hand for the second.
+        first, end = np.searchsorted(self.pixel, np.stack([region.lo, region.hi], axis=1)).T
         total = int((end - first).sum())
         if total < _LONG_SLICE * len(first):
             place = spread(first, end - first)

@@ -415,7 +415,7 @@ def test_a_long_text_takes_no_more_than_its_bytes():
     assert max(found.object_id.tolist()) == "é" * 300
     assert max(found.origin.tolist(), key=len) == "x" * 5000
     (night,) = seal(index)
-    assert Night.of_arrays("ztf", night.arrays()).take(np.arange(1001)).band.tolist().count("y" * 100) == 1
+    assert sum("y" * 100 in some.band for some in Night.of_arrays("ztf", night.arrays()).batches(10)) == 1
 
 
 def test_room_for_objects_is_made_before_it_is_needed():
