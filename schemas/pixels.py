@@ -5,6 +5,7 @@ corners, so both sides of a comparison must ask the same one.
 """
 
 from collections.abc import Callable
+from functools import cache
 
 import numpy as np
 from astropy import units as u
@@ -32,6 +33,9 @@ _BORDER_CELLS = 256
 """A cover is refined until its border has so many cells (for a circle they are then about a 24th of its radius) and
 takes no more of the sky than its inside, as that of a thin ring would; or has `_MOST_BORDER_CELLS`."""
 _MOST_BORDER_CELLS = 16_384
+_TABULATED_ORDER = 6
+"""Centres of all cells up to this order are kept (1 MB): each call of the library starts a thread, which takes longer
+than to work out the centres of the few cells that a cover begins with."""
 
 
 def pixels_of(ra_deg: Array, dec_deg: Array) -> Pixels:
@@ -60,6 +64,18 @@ def cell_centres(cells: Pixels, order: int | NDArray[np.uint8]) -> tuple[Array, 
     """Right ascension and declination (deg) of the centres of NESTED cells. Shape (n,)."""
     if not cells.size:
         return np.zeros(0), np.zeros(0)
+    if isinstance(order, int) and order <= _TABULATED_ORDER:
+        ra_deg, dec_deg = _all_centres(order)
+        return ra_deg[cells], dec_deg[cells]
+    return _centres(cells, order)
+
+
+@cache
+def _all_centres(order: int) -> tuple[Array, Array]:
+    return _centres(np.arange(12 << 2 * order), order)
+
+
+def _centres(cells: Pixels, order: int | NDArray[np.uint8]) -> tuple[Array, Array]:
     lon, lat = nested.healpix_to_lonlat(cells.astype(np.uint64), np.asarray(order, np.uint8), num_threads=1)
     return lon.deg, lat.deg
 

@@ -22,10 +22,10 @@ MIB = 1 << 20
 
 
 def burst(*, full: bool = False) -> list[Row]:
-    """A visit, and 3 seconds of the peak rate; `full`: 12."""
+    """An eighth of a visit, and 2 seconds of the peak rate; `full`: a whole one, and 12."""
     notices = packets.notices(LIVE, maps=MAPS)
-    rows = _drained(VISIT if full else VISIT // 4, notices, HISTORY)
-    return rows + _steady(12.0 if full else 3.0, notices, HISTORY)
+    rows = _drained(VISIT if full else VISIT // 8, notices, HISTORY)
+    return rows + _steady(12.0 if full else 2.0, notices, HISTORY)
 
 
 def _drained(number: int, notices: list[Message], history: int) -> list[Row]:

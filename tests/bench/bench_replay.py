@@ -24,8 +24,8 @@ FEW = 300
 
 
 def replay(*, full: bool = False) -> list[Row]:
-    """The demo's week of nights; `full`: with ten times as many sources."""
-    return _of(NightPlan().scaled(10) if full else NightPlan(), 2 if full else 3)
+    """Three of the demo's nights; `full`: its week with ten times as many sources."""
+    return _of(NightPlan().scaled(10) if full else NightPlan(nights=3), 3)
 
 
 def _of(plan: NightPlan, repeats: int) -> list[Row]:

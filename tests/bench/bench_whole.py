@@ -18,7 +18,7 @@ LIVE, MAPS, BATCH, HISTORY = 220, 20, 250, 100
 
 def whole(*, full: bool = False) -> list[Row]:
     """2,000 packets of each survey against 220 live triggers; `full`: 6,000."""
-    return _of(6000 if full else 2000, packets.notices(LIVE, maps=MAPS), few=50)
+    return _of(6000 if full else 2000, packets.notices(LIVE, maps=MAPS), few=50 if full else 25)
 
 
 def _of(number: int, notices: list[Message], few: int, history: int = HISTORY) -> list[Row]:

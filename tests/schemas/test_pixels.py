@@ -8,6 +8,7 @@ from cdshealpix import nested
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from schemas import pixels
 from schemas.pixels import ORDER, PIXEL_COUNT, cell_centres, cell_radius_deg, cover, merge, pixels_of, separation_deg
 
 RA = st.one_of(st.floats(0, 360), st.sampled_from([0.0, 45.0, 90.0, 180.0, 270.0, 315.0, 360.0, 1e-9, 359.9999999]))
@@ -85,6 +86,14 @@ def test_cell_radius_is_no_smaller_than_any_cell() -> None:
 
 def test_no_cells_have_no_centres() -> None:
     assert [c.shape for c in cell_centres(np.zeros(0, np.int64), 5)] == [(0,), (0,)]
+
+
+@pytest.mark.parametrize("order", [0, 3, pixels._TABULATED_ORDER, pixels._TABULATED_ORDER + 1])
+def test_centres_that_are_kept_are_the_library_s_own(order):
+    cells = np.arange(12 << 2 * order)[:: 1 + order]
+    lon, lat = nested.healpix_to_lonlat(cells.astype(np.uint64), np.uint8(order), num_threads=1)
+    for _ in range(2):
+        assert all(map(np.array_equal, cell_centres(cells, order), (lon.deg, lat.deg)))
 
 
 def test_a_thin_band_is_covered_to_its_own_width() -> None:
