@@ -150,10 +150,19 @@ class Broadcaster:
             # What was just written is on its way after this turn of the loop; what is not then, waits for someone slow.
             await asyncio.sleep(0)
             self._bound_buffers()
-            if self._roster.behind:
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(self._options.pace_s):
-                        await self._roster.caught_up.wait()
+            await self._pace()
+
+    async def _pace(self) -> None:
+        """Wait a little for those who are behind; not again for those who took nothing in that time."""
+        taken = {subscriber: subscriber.bytes_taken for subscriber in self._roster.behind}
+        if not taken:
+            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._options.pace_s):
+                await self._roster.caught_up.wait()
+        for subscriber in taken.keys() & self._roster.behind:
+            if subscriber.bytes_taken <= taken[subscriber]:
+                subscriber.is_stuck()
 
     def _show_out_expensive(self, verdicts: Verdicts) -> None:
         if not verdicts.ran_over:

@@ -108,7 +108,7 @@ class Roster:
     connected
         These, and those whose connection is about to end.
     behind
-        Those with more than half a buffer to be sent.
+        Those with more than half a buffer to be sent who take what is sent.
     caught_up, empty
         Set while nobody is behind, and while nobody is connected.
     """
@@ -166,6 +166,8 @@ class Subscriber(asyncio.Protocol):
         self._answered = False
         self._alive_due = 0
         self._unasked = 0
+        self._written_bytes = 0
+        self._stuck_at_bytes: int | None = None
         self._sent = 0
         self._acknowledged = 0
         self._refused = 0
@@ -179,7 +181,7 @@ class Subscriber(asyncio.Protocol):
         if self.bytes_behind + len(event_frame) > self._roster.options.buffer_bytes:
             self.show_out(Departure.SLOW)
             return
-        self._transport.write(event_frame)
+        self._write(event_frame)
         self._sent += 1
         self._roster.counts["sent"] += 1
 
@@ -202,6 +204,16 @@ class Subscriber(asyncio.Protocol):
         """What waits to be sent to it."""
         return 0 if self._transport is None else self._transport.get_write_buffer_size()
 
+    @property
+    def bytes_taken(self) -> int:
+        """What the system has taken for it so far."""
+        return self._written_bytes - self.bytes_behind
+
+    def is_stuck(self) -> None:
+        """Nobody is to wait for it, until something of what waits for it has been taken."""
+        self.resume_writing()
+        self._stuck_at_bytes = self.bytes_taken
+
     def status(self) -> SubscriberStatus:
         """How it stands."""
         return SubscriberStatus(
@@ -221,7 +233,15 @@ class Subscriber(asyncio.Protocol):
             return
         ours, now = self._roster.ivorn, iso_from_us(self._roster.now_us())
         message = TransportMessage(role, ours, ours if result else "", now, result=result)
-        self._transport.write(frame(transport_bytes(message)))
+        self._write(frame(transport_bytes(message)))
+
+    def _write(self, data: bytes) -> None:
+        assert self._transport is not None  # noqa: S101 - whoever calls has looked
+        if self._stuck_at_bytes is not None and self.bytes_taken > self._stuck_at_bytes:
+            self._stuck_at_bytes = None
+            self.pause_writing()
+        self._transport.write(data)
+        self._written_bytes += len(data)
 
     # What the connection tells.
 
@@ -258,7 +278,8 @@ class Subscriber(asyncio.Protocol):
         self._roster.caught_up.clear()
 
     def resume_writing(self) -> None:
-        """It has caught up."""
+        """It has caught up, or is not waited for."""
+        self._stuck_at_bytes = None
         self._roster.behind.discard(self)
         if not self._roster.behind:
             self._roster.caught_up.set()

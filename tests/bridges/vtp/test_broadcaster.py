@@ -181,6 +181,25 @@ async def test_a_flood_waits_a_little_for_who_is_behind_and_reads():
         assert "slow" not in ours.counts
 
 
+async def test_a_flood_does_not_wait_for_who_takes_nothing_until_it_does_again():
+    async with broadcaster(buffer_bytes=32 << 20, pace_s=0.05) as ours, connected(ours.port, limit=1024) as peer:
+        await until(ours.status)
+        subscriber = next(iter(ours._roster.subscribers))
+        number = 0
+        while subscriber._stuck_at_bytes is None:
+            await ours.broadcast(event(number, n_bytes=900_000))
+            number += 1
+        assert not ours._roster.behind
+        assert ours._roster.caught_up.is_set()
+        before = subscriber.bytes_taken
+        while subscriber.bytes_taken == before:
+            await peer.hear()
+        await ours.broadcast(event(number, n_bytes=900_000))
+        assert subscriber._stuck_at_bytes != before
+        assert (await peer.hear_event()).startswith(b"<VOEvent")
+        assert "slow" not in ours.counts
+
+
 @pytest.mark.parametrize("head", [b"\xff\xff\xff\xff", b"\0\0\0\0", b"GET / HTTP/1.1\r\n\r\n", b"\x60\0\0\0"])
 async def test_who_sends_no_frames_is_let_go(head):
     async with broadcaster() as ours, connected(ours.port) as peer:
