@@ -222,9 +222,9 @@ class Sealing:
 
 def _checkpoints(engine: Engine) -> dict[str, dict[str, NDArray[Any]]]:
     """What is known of the objects of each survey, copied."""
-    surveys = sorted({night.survey for night in engine.index.nights()})
+    index = engine.index
     return {
-        survey: {name: column.copy() for name, column in engine.index.checkpoint(survey).items()} for survey in surveys
+        survey: {name: column.copy() for name, column in index.checkpoint(survey).items()} for survey in index.surveys()
     }
 
 

@@ -49,9 +49,14 @@ async def _store(station: Station, chance: random.Random) -> None:
         sys.stdout.flush()
 
 
-async def _keep_house(station: Station) -> None:
+async def _seal(station: Station) -> None:
     while True:
         await station.seal()
+        await asyncio.sleep(0)
+
+
+async def _expire(station: Station) -> None:
+    while True:
         await station.expire()
         await asyncio.sleep(0)
 
@@ -68,7 +73,8 @@ async def main(folder: Path, seed: int) -> None:
     """Go on until killed."""
     async with station_in(folder) as station, asyncio.TaskGroup() as tasks:
         tasks.create_task(_store(station, random.Random(seed)))
-        tasks.create_task(_keep_house(station))
+        tasks.create_task(_seal(station))
+        tasks.create_task(_expire(station))
         tasks.create_task(_deliver(station))
 
 

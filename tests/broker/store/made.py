@@ -11,7 +11,7 @@ from broker.config import load_config
 from broker.registry import make_matchers
 from broker.store.options import StoreOptions
 from broker.store.records import Batch, CoincidenceEntry, KeptNotice
-from broker.store.restoring import Restored
+from broker.store.restoring import ReadSkyMap, Restored
 from broker.store.store import Store
 from matchers.engine import Engine
 from schemas.densities import skymap_of
@@ -55,6 +55,7 @@ class Station:
     clock: Clock = field(default_factory=Clock)
     notices: dict[Message, Notice] = field(default_factory=dict)
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    read_skymap: ReadSkyMap = lambda _: None
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -66,7 +67,7 @@ class Station:
     async def start(self) -> Restored:
         self.engine = an_engine()
         self.store = await Store.open(self.folder, self.options, self.clock)
-        return await self.store.restore(self.engine, self._read_notice, lambda _: None)
+        return await self.store.restore(self.engine, self._read_notice, self.read_skymap)
 
     async def restart(self) -> Restored:
         await self.store.close()

@@ -54,8 +54,6 @@ async def test_nothing_kept_is_lost_and_nothing_is_there_twice(tmp_path):
                 assert first.id > last["done"]
         database = open_for_reading(tmp_path)
         assert list(problems(database, tmp_path)) == []
-        if CRASHES > 10:
-            print(seed, end, last, len(expected), horizon_us - time_of(0))
         said = {row[0] for row in database.execute("SELECT DISTINCT id FROM coincidence")}
         waiting = {row[0] for row in database.execute("SELECT DISTINCT coincidence_id FROM outbox")}
         routed = {row[0] for row in database.execute("SELECT coincidence_id FROM routed")}
