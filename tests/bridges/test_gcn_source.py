@@ -345,7 +345,7 @@ def test_the_same_trouble_is_logged_once_a_minute(tmp_path, monkeypatch):
     assert reports.troubles == [("_TRANSPORT", text) for text in "aaabc"]
 
 
-async def test_nobody_needs_to_watch(gcn, tmp_path):
+async def test_nobody_needs_to_watch(gcn):
     await gcn.create("heartbeat")
     await gcn.bring(b"", b"<a/>")
     source, emit = gcn.make(silent_after_s=0.1), Keeper()
