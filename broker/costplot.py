@@ -1,6 +1,7 @@
 """What each measurement costs by its size, as a picture."""
 
 from collections.abc import Sequence
+from typing import Final, NamedTuple
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -8,6 +9,8 @@ from matplotlib.figure import Figure
 from broker.benchmarks import Measurement
 from broker.globe import INK, Target, printable, save
 from schemas.errors import ConfigurationError
+
+_PANELS_ACROSS: Final = 2
 
 
 def draw_cost(target: Target, measurements: Sequence[Measurement]) -> None:
@@ -26,35 +29,45 @@ def draw_cost(target: Target, measurements: Sequence[Measurement]) -> None:
     lines = lines_of_several_sizes(measurements)
     if not lines:
         raise ConfigurationError("--plot: none of these benchmarks was run at several sizes; add --full, or retro")
-    panels = sorted({(unit, of) for _, unit, of in lines})
-    figure = Figure(figsize=(7.5 * len(panels), 5.5), dpi=120, facecolor="white", layout="constrained")
+    panels: dict[Panel, list[list[Measurement]]] = {}
+    for (panel, _), points in lines.items():
+        panels.setdefault(panel, []).append(points)
+    across = min(len(panels), _PANELS_ACROSS)
+    down = -(-len(panels) // across)
+    figure = Figure(figsize=(7 * across, 5.2 * down), dpi=110, facecolor="white", layout="constrained")
     FigureCanvasAgg(figure)
-    for place, (unit, of) in enumerate(panels, 1):
-        axes = figure.add_subplot(1, len(panels), place)
-        for (name, its_unit, its_of), points in lines.items():
-            if (its_unit, its_of) == (unit, of):
-                below = [point.median - point.low for point in points]
-                above = [point.high - point.median for point in points]
-                axes.errorbar(
-                    [point.amount for point in points],
-                    [point.median for point in points],
-                    yerr=(below, above),
-                    marker="o",
-                    capsize=3,
-                    label=printable(name),
-                )
-        axes.set(xscale="log", yscale="log", xlabel=of, ylabel=f"{unit} (median, lowest to highest)")
+    for place, (panel, drawn) in enumerate(panels.items(), 1):
+        axes = figure.add_subplot(down, across, place)
+        for points in drawn:
+            below = [point.median - point.low for point in points]
+            above = [point.high - point.median for point in points]
+            axes.errorbar(
+                [point.amount for point in points],
+                [point.median for point in points],
+                yerr=(below, above),
+                marker="o",
+                capsize=3,
+                label=printable(points[0].name),
+            )
+        axes.set(xscale="log", yscale="log", xlabel=panel.of, ylabel=f"{panel.unit} (median, lowest to highest)")
+        axes.set_title(panel.benchmark, loc="left", fontweight="bold", color=INK)
         axes.grid(visible=True, which="major", alpha=0.3)
-        axes.legend(fontsize=8, labelcolor=INK)
+        axes.legend(fontsize=8, labelcolor=INK, framealpha=0.6)
     save(figure, target)
 
 
-def lines_of_several_sizes(
-    measurements: Sequence[Measurement],
-) -> dict[tuple[str, str, str], list[Measurement]]:
-    """The measurements at two sizes or more, by name, unit and what the size counts, each from small to large."""
-    lines: dict[tuple[str, str, str], dict[int, Measurement]] = {}
+class Panel(NamedTuple):
+    """What is drawn in one: what a benchmark counts by what its sizes count."""
+
+    benchmark: str
+    unit: str
+    of: str
+
+
+def lines_of_several_sizes(measurements: Sequence[Measurement]) -> dict[tuple[Panel, str], list[Measurement]]:
+    """The measurements at two sizes or more, by panel and name, each from small to large."""
+    lines: dict[tuple[Panel, str], dict[int, Measurement]] = {}
     for one in measurements:
-        of = one.size.split()[1].rstrip(",")
-        lines.setdefault((one.name, one.unit, of), {})[one.amount] = one
+        panel = Panel(one.benchmark, one.unit, one.size.split()[1].rstrip(","))
+        lines.setdefault((panel, one.name), {})[one.amount] = one
     return {key: [points[amount] for amount in sorted(points)] for key, points in lines.items() if len(points) > 1}

@@ -56,7 +56,7 @@ def _steady(seconds: float, notices: list[Message], history: int) -> list[Row]:
     size = f"{number:,} alerts, {PEAK_ALERTS_PER_S} a second, {coincidences:,} changes of coincidences"
     return [
         row_of_ms("alert received to handed on", size, delays_s),
-        slowest_in_100(size, delays_s),
+        slowest_in_100("alert received to handed on", size, delays_s),
     ]
 
 

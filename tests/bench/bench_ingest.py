@@ -40,7 +40,7 @@ def _of(n: int) -> list[Row]:
             bytes_an_alert=sizes["runs"] / n,
         ),
         row_of_ms("store a batch of 1000", size, seconds),
-        slowest_in_100(size, seconds),
+        slowest_in_100("store a batch of 1000", size, seconds),
     ]  # fmt: skip
     names = some.object_id[:: max(len(some) // 200, 1)].tolist()
     rows.append(

@@ -44,7 +44,7 @@ def _of(live: int, maps: int, numbers: tuple[int, int], map_rows: int = 20_000) 
         theirs = [_timed(lambda m=m, b=baseline: b(m)) for m in messages[:_FEW]]
         size = f"{len(messages):,} notices, {live} live triggers"
         row = row_of_ms(name, size, ours, baseline=by, baseline_median=float(np.median(theirs)) * 1e3)
-        rows += [row, slowest_in_100(size, ours)]
+        rows += [row, slowest_in_100(name, size, ours)]
     return rows
 
 

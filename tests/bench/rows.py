@@ -66,9 +66,9 @@ def row_of_ms(name: str, size: str, seconds: list[float], **more: object) -> Row
     return row_of(name, size, "ms", [value * 1e3 for value in seconds], **more)
 
 
-def slowest_in_100(size: str, seconds: list[float]) -> Row:
+def slowest_in_100(name: str, size: str, seconds: list[float]) -> Row:
     """Of the slowest hundredth of like things; its lowest is what 99 % did not exceed."""
-    return row_of_ms("the same, slowest in 100", size, sorted(seconds)[-max(len(seconds) // 100, 1) :])
+    return row_of_ms(f"{name}, slowest in 100", size, sorted(seconds)[-max(len(seconds) // 100, 1) :])
 
 
 def row_of(name: str, size: str, unit: str, values: list[float], **more: object) -> Row:

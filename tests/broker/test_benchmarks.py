@@ -14,7 +14,7 @@ from rich.console import Console
 from broker import benchmarks
 from broker.__main__ import BENCHMARKS
 from broker.benchmarks import NAMES, BenchReport, Measurement, describe_machine
-from broker.costplot import draw_cost, lines_of_several_sizes
+from broker.costplot import Panel, draw_cost, lines_of_several_sizes
 from broker.tables import bench_tables
 from schemas.errors import ConfigurationError
 from tests.bench import bench_decode, bench_live
@@ -112,7 +112,10 @@ def test_without_the_source_it_says_so(monkeypatch, tmp_path):
 def test_an_unknown_benchmark_is_a_wrong_call():
     ran = run("bench", "decode", "speed")
     assert ran.code == 2
-    assert "expected one of decode, whole, live, retro, ingest, notice, replay, burst, restart (given: speed)" in " ".join(ran.err.split())
+    assert (
+        "expected one of decode, whole, live, retro, ingest, notice, replay, burst, restart (given: speed)"
+        in " ".join(ran.err.split())
+    )
 
 
 def test_it_finds_the_benchmarks_from_any_folder_and_leaves_the_path_as_it_was(tmp_path):
@@ -140,7 +143,7 @@ def test_the_plot_has_a_line_for_what_has_several_sizes(tmp_path):
     assert (tmp_path / "cost.png").read_bytes().startswith(b"\x89PNG")
     larger = replace(ONE, size="200 alerts, 9 rows", amount=200)
     several = lines_of_several_sizes([larger, ONE, replace(ONE, unit="alerts/s"), replace(ONE, name="other")])
-    assert several == {("find", "ms", "alerts"): [ONE, larger]}
+    assert several == {(Panel("live", "ms", "alerts"), "find"): [ONE, larger]}
 
 
 def test_two_figures_of_one_size_are_no_line(tmp_path):
