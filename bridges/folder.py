@@ -5,6 +5,7 @@
 ``coincidences.avro``   the same, as an Avro object container file
 ``changes.jsonl``       every change, one a line, in the order in which they came about
 ``voevents/*.xml``      a packet for each change: ``<coincidence>.r<revision>.xml``
+``substreams.jsonl``    what the substreams would have sent, one a line, with their names
 ``rejected.jsonl``      each input that could not be read, by origin
 ``summary.json``        counts; written last, so that where it is, the rest is whole and of the same run
 ======================  =====================================================================
@@ -24,13 +25,14 @@ from types import TracebackType
 from typing import Any, Final, Self
 from urllib.parse import quote
 
+from bridges.delivery import publication_json
 from schemas.coincidence import to_json
 from schemas.coincidence_avro import write_container
 from schemas.errors import ConfigurationError
-from schemas.records import Coincidence, Rejection
+from schemas.records import Coincidence, Publication, Rejection
 from schemas.voevent_out import VoeventAuthor, voevent_bytes
 
-_FILES: Final = ("coincidences.jsonl", "coincidences.avro", "changes.jsonl", "rejected.jsonl")
+_FILES: Final = ("coincidences.jsonl", "coincidences.avro", "changes.jsonl", "substreams.jsonl", "rejected.jsonl")
 _SUMMARY: Final = "summary.json"
 _VOEVENTS: Final = "voevents"
 _PICTURE: Final = "sky.png"
@@ -73,8 +75,12 @@ class OutputFolder:
             shutil.rmtree(self._partial, ignore_errors=True)
             (self._partial / _VOEVENTS).mkdir(parents=True)
             self._changes = (self._partial / "changes.jsonl").open("w", encoding="ascii", newline="\n")
+            self._substreams = (self._partial / "substreams.jsonl").open("w", encoding="ascii", newline="\n")
         except OSError as error:
             raise ConfigurationError(f"{path}: results cannot be written there: {error.strerror}") from error
+        except KeyboardInterrupt:
+            shutil.rmtree(self._partial, ignore_errors=True)
+            raise
 
     def __enter__(self) -> Self:
         return self
@@ -82,7 +88,7 @@ class OutputFolder:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._changes.close()
+        self._close()
         shutil.rmtree(self._partial, ignore_errors=True)
 
     def change(self, coincidence: Coincidence) -> None:
@@ -95,6 +101,16 @@ class OutputFolder:
         """
         self._changes.write(to_json(coincidence) + "\n")
         (self._partial / _VOEVENTS / _voevent_name(coincidence)).write_bytes(voevent_bytes(coincidence, self._author))
+
+    def publish(self, publication: Publication) -> None:
+        """Write what substreams send.
+
+        Raises
+        ------
+        ValueError
+            If a number that must be known is NaN or infinite.
+        """
+        self._substreams.write(publication_json(publication) + "\n")
 
     def finish(self, final: Iterable[Coincidence], rejected: Iterable[Rejection], summary: Mapping[str, Any]) -> None:
         """Write the final state and put everything in its place. Nothing may be written afterwards.
@@ -113,7 +129,7 @@ class OutputFolder:
         ValueError
             If a number that must be known is NaN or infinite.
         """
-        self._changes.close()
+        self._close()
         ordered = sorted(final, key=order)
         self._write_lines("coincidences.jsonl", map(to_json, ordered))
         with (self._partial / "coincidences.avro").open("wb") as stream:
@@ -122,6 +138,10 @@ class OutputFolder:
         self._write_lines("rejected.jsonl", map(_rejection_json, by_origin))
         self._write_lines(_SUMMARY, [json.dumps(summary, indent=2, allow_nan=False)])
         self._move_into_place()
+
+    def _close(self) -> None:
+        self._changes.close()
+        self._substreams.close()
 
     def _write_lines(self, name: str, lines: Iterable[str]) -> None:
         with (self._partial / name).open("w", encoding="ascii", newline="\n") as stream:

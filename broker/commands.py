@@ -34,6 +34,7 @@ from broker.replay import replay as replay_inputs
 from broker.service import Plan
 from broker.skyplot import draw_sky
 from broker.store.command import run_store
+from broker.substreams import make_substreams
 from broker.tables import (
     bench_tables,
     coincidence_table,
@@ -50,9 +51,13 @@ def replay(arguments: Namespace) -> int:
     """``starcross replay``."""
     configure_logging(level="debug" if arguments.verbose else "warning")
     config = load_config(arguments.config, arguments.overrides)
-    matchers, reader = make_matchers(config, _folder(arguments)), make_reader(config, _folder(arguments))
+    folder = _folder(arguments)
+    matchers, reader = make_matchers(config, folder), make_reader(config, folder)
+    substreams = make_substreams(config.substreams, folder)
     with OutputFolder(arguments.out, _author(config)) as out, _progress(arguments) as progress:
-        outcome = replay_inputs(config, matchers, reader, arguments.alerts, arguments.notices, out, progress)
+        outcome = replay_inputs(
+            config, matchers, reader, arguments.alerts, arguments.notices, out, progress, substreams=substreams
+        )
         if arguments.plot:
             _draw(arguments.out / "sky.png", outcome, "Starcross replay", progress)
     if arguments.json:

@@ -12,6 +12,7 @@ from broker.config import load_config
 from broker.reader import make_reader
 from broker.registry import make_matchers
 from broker.replay import Outcome, Progress, replay
+from broker.substreams import make_substreams
 from broker.tables import InjectedRow
 from matchers.rank import rank
 from schemas.errors import ConfigurationError
@@ -19,7 +20,7 @@ from schemas.records import State, Trigger
 from schemas.sky import pixels_of
 from schemas.voevent_out import VoeventAuthor
 
-DEMO_SETTINGS = ("triggers.include_tests=true",)
+DEMO_SETTINGS = ("triggers.include_tests=true", "substreams.all.include_tests=true")
 """Simulated notices call themselves tests, as they must; the demo searches tests."""
 
 
@@ -48,7 +49,16 @@ def run_demo(seed: int, out: Path, progress: Progress) -> Demonstration:
         night.write(out / "nights")
         progress.advance(1)
         matchers, reader = make_matchers(config, Path()), make_reader(config, Path())
-        outcome = replay(config, matchers, reader, [out / "nights/alerts"], [out / "nights/notices"], folder, progress)
+        outcome = replay(
+            config,
+            matchers,
+            reader,
+            [out / "nights/alerts"],
+            [out / "nights/notices"],
+            folder,
+            progress,
+            substreams=make_substreams(config.substreams, Path()),
+        )
     return Demonstration(outcome, [compared(injection, outcome) for injection in night.injections])
 
 

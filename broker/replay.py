@@ -18,10 +18,11 @@ from broker.inputs import Inputs, issue_time_us, read_inputs
 from broker.interfaces import Matcher
 from broker.pipeline import make_engine
 from broker.reader import Reader
+from broker.substreams import Router, Substream
 from matchers.rank import rank
 from schemas.densities import skymap_of
 from schemas.errors import BadSkyMap
-from schemas.records import Alerts, Coincidence, Ints, Notice, Rejection, Role, State, Trigger
+from schemas.records import Alerts, Coincidence, Ints, Notice, Publication, Rejection, Role, State, Trigger
 from schemas.sky import SkyMap
 from schemas.skymap import read_skymap
 from schemas.times import US_PER_S, iso_from_us
@@ -64,6 +65,8 @@ def replay(
     notice_paths: Sequence[Path],
     out: OutputFolder,
     progress: Progress,
+    *,
+    substreams: Sequence[Substream] = (),
 ) -> Outcome:
     """Read all input, play it in the order of its own times, and write what came of it.
 
@@ -85,7 +88,7 @@ def replay(
         bytes_max=config.replay.message_mib * MIB,
         on_progress=progress.advance,
     )
-    player = Player(config, matchers, inputs, out)
+    player = Player(config, matchers, inputs, out, substreams)
     progress.begin("matching", player.total)
     for steps in player.play():
         progress.advance(steps)
@@ -101,13 +104,23 @@ def replay(
 class Player:
     """Plays what was read through an engine: alerts at their observation time, notices at their issue time."""
 
-    def __init__(self, config: Config, matchers: Sequence[Matcher], inputs: Inputs, out: OutputFolder) -> None:
+    def __init__(
+        self,
+        config: Config,
+        matchers: Sequence[Matcher],
+        inputs: Inputs,
+        out: OutputFolder,
+        substreams: Sequence[Substream] = (),
+    ) -> None:
         self.config = config
         self.inputs = inputs
         self.out = out
         self.rejected: list[Rejection] = []
         self.maps: Counter[str] = Counter({"linked": 0, "found": 0, "missing": 0})
         self.engine = make_engine(config, matchers, software_name())
+        self.router = Router(substreams)
+        self.sent: Counter[str] = Counter()
+        self.capped: Counter[str] = Counter()
 
     @property
     def total(self) -> int:
@@ -178,6 +191,13 @@ class Player:
         for change in changes:
             self.out.change(change)
             log.debug("change", state=change.state, reason=change.reason, trigger=change.trigger.id, id=change.id)
+        routes = self.router.route(changes)
+        for change, names in routes.sent:
+            self.out.publish(Publication(change, names))
+            self.sent.update(names)
+        self.capped.update(name for name, _ in routes.capped)
+        for name, error in routes.failed:
+            log.warning("substream's function failed", substream=name, error=f"{type(error).__name__}: {error}")
 
     def summary(self, files: int, rejected: Sequence[Rejection]) -> dict[str, Any]:
         """Counts of everything read, cut, indexed and matched, with the times that the data span."""
@@ -218,6 +238,10 @@ class Player:
                 "searched_by": _sorted(counts.windows),
             },
             "changes": {str(state): counts.changes[state] for state in sorted(State)},
+            "substreams": {
+                substream.name: {"sent": self.sent[substream.name], "capped": self.capped[substream.name]}
+                for substream in self.router.substreams
+            },
             "coincidences": {
                 "live": sum(c.state is not State.WITHDRAWN for c in self.engine.ledger),
                 "withdrawn": sum(c.state is State.WITHDRAWN for c in self.engine.ledger),

@@ -25,7 +25,10 @@ REJECTED = [
     Rejection("a.xml", Reason.MALFORMED, "no time"),
     Rejection("a.xml", Reason.EMPTY, "no bytes \ud800"),
 ]
-NAMES = ["changes.jsonl", "coincidences.avro", "coincidences.jsonl", "rejected.jsonl", "summary.json", "voevents"]
+NAMES = [
+    "changes.jsonl", "coincidences.avro", "coincidences.jsonl", "rejected.jsonl", "substreams.jsonl", "summary.json",
+    "voevents",
+]  # fmt: skip
 
 
 def _run(path: Path, final: Sequence[Coincidence] = (BETTER, COINCIDENCE, EARLIER, GONE)) -> None:

@@ -16,7 +16,9 @@ import jsonschema
 import pytest
 from lxml import etree
 
+from broker.substreams import night_of_instant
 from schemas.coincidence import json_schema
+from schemas.times import us_from_iso
 from tests.e2e.conftest import lines_of, replay_arguments, run
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -29,7 +31,8 @@ def everything_in(folder: Path) -> dict[str, bytes]:
 def test_it_writes_what_it_promises(replayed):
     names = set(everything_in(replayed))
     assert {name for name in names if not name.startswith("voevents/")} == {
-        "coincidences.jsonl", "changes.jsonl", "coincidences.avro", "rejected.jsonl", "summary.json", "sky.png",
+        "coincidences.jsonl", "changes.jsonl", "substreams.jsonl", "coincidences.avro", "rejected.jsonl",
+        "summary.json", "sky.png",
     }  # fmt: skip
     assert len([name for name in names if name.startswith("voevents/")]) == len(lines_of(replayed / "changes.jsonl"))
 
@@ -69,6 +72,32 @@ def test_changes_are_in_the_order_of_the_datas_clock_and_end_in_the_final_state(
         assert (change["state"] == "proposed") == (not earlier or earlier[-1]["state"] == "withdrawn")
     # A batch of alerts spans up to a minute and is stamped with its end.
     assert all(later >= earlier or later[:16] >= earlier[:16] for earlier, later in pairwise(stamps))
+
+
+def test_substreams_are_tried_on_past_data(night, tmp_path):
+    (tmp_path / "mine.toml").write_text(
+        "[triggers]\ninclude_tests = true\n"
+        "[substreams.bursts]\ninclude_tests = true\nwhere = 'trigger.messenger == \"gamma-ray\"'\n"
+        "[substreams.best]\ninclude_tests = true\nmost_per_night = 1\n"
+        "[substreams.real]\n"
+    )
+    out = tmp_path / "out"
+    ran = run(*replay_arguments(night[1]), "--out", out, "--config", tmp_path / "mine.toml")
+    assert ran.code == 0, ran.err
+    changes, sent = lines_of(out / "changes.jsonl"), lines_of(out / "substreams.jsonl")
+    bursts = [line["coincidence"] for line in sent if "bursts" in line["substreams"]]
+    assert bursts == [change for change in changes if change["trigger"]["messenger"] == "gamma-ray"]
+    counts = json.loads((out / "summary.json").read_text())["substreams"]
+    assert counts["bursts"] == {"sent": len(bursts), "capped": 0}
+    assert counts["real"] == {"sent": 0, "capped": 0}, "the simulator's triggers call themselves tests"
+    best = [line["coincidence"] for line in sent if "best" in line["substreams"]]
+    first_told = [change for change in best if change["revision"] == 1]
+    assert len({night_of_text(change["changed_utc"]) for change in first_told}) == len(first_told) > 1
+    assert counts["best"]["capped"] > 0
+
+
+def night_of_text(changed_utc: str) -> int:
+    return night_of_instant(us_from_iso(changed_utc))
 
 
 def test_json_keeps_to_its_published_schema_and_avro_says_the_same(replayed):
