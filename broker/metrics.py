@@ -57,6 +57,8 @@ METRICS: Mapping[str, MetricRow] = {
         Counter, "Messages that Kafka dropped before they were read.", ("source",)
     ),
     "starcross_heartbeat_silence_seconds": MetricRow(Gauge, "Since GCN's last heartbeat.", ("source",)),
+    "starcross_not_notices_total": MetricRow(Counter, "GCN's messages that were the text of an error.", ("source",)),
+    "starcross_source_troubles_total": MetricRow(Counter, "Troubles of GCN's Kafka or the way to it.", ("source",)),
     "starcross_vtp_packets_total": MetricRow(Counter, "What became of packets over VTP.", ("source", "outcome")),
     "starcross_vtp_subscribers": MetricRow(Gauge, "Who subscribes over VTP at present.", ("sink",)),
     "starcross_map_fetches_total": MetricRow(Counter, "How attempts to fetch a linked sky map ended.", ("outcome",)),

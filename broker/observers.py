@@ -6,7 +6,7 @@ from bridges.kafka_session import BatchTaken
 from broker.metrics import Metrics
 from broker.pipeline import Stages
 from broker.store.records import Batch
-from schemas.records import Message
+from schemas.records import Message, Rejection
 
 
 class Observers:
@@ -55,6 +55,14 @@ class Observers:
         """For a source of VOEvents over VTP."""
         return lambda outcome: self.metrics.add("starcross_vtp_packets_total", source=source, outcome=str(outcome))
 
+    def gcn(self, source: str) -> "GcnMetrics":
+        """For a source of GCN's notices."""
+        return GcnMetrics(self.metrics, source)
+
+    def folder(self, source: str) -> "FolderMetrics":
+        """For a folder into which files are dropped."""
+        return FolderMetrics(self.metrics, source)
+
     def kafka_survey(self, source: str) -> "KafkaSurveyMetrics":
         """For a source of alerts over Kafka."""
         return KafkaSurveyMetrics(self.metrics, source)
@@ -90,3 +98,37 @@ class KafkaSurveyMetrics:
     def gap(self, topic: str, partition: int, messages: int) -> None:  # noqa: ARG002 - as the observer has it
         """So many messages are gone that were never read."""
         self._metrics.add("starcross_gap_messages_total", messages, source=self._source)
+
+
+class GcnMetrics:
+    """`bridges.gcn_source.GcnObserver` for one source."""
+
+    def __init__(self, metrics: Metrics, source: str) -> None:
+        self._metrics, self._source = metrics, source
+
+    def heartbeat(self) -> None:
+        """GCN is alive."""
+        self._metrics.set("starcross_source_connected", 1, source=self._source)
+
+    def silence(self, silent_s: float) -> None:  # noqa: ARG002 - as the observer has it; it is asked for at each reading
+        """No heartbeat for longer than allowed."""
+        self._metrics.set("starcross_source_connected", 0, source=self._source)
+
+    def not_a_notice(self, origin: str, text: str) -> None:  # noqa: ARG002 - as the observer has it
+        """A message was the text of an error."""
+        self._metrics.add("starcross_not_notices_total", source=self._source)
+
+    def trouble(self, code: str, detail: str) -> None:  # noqa: ARG002 - as the observer has it
+        """Kafka is in trouble."""
+        self._metrics.add("starcross_source_troubles_total", source=self._source)
+
+
+class FolderMetrics:
+    """`bridges.drop_folder.FolderObserver` for one source."""
+
+    def __init__(self, metrics: Metrics, source: str) -> None:
+        self._metrics, self._source = metrics, source
+
+    def unreadable(self, rejection: Rejection) -> None:
+        """A file could not be read at all."""
+        self._metrics.add("starcross_rejected_total", source=self._source, reason=str(rejection.reason))

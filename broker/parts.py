@@ -107,8 +107,9 @@ def _vtp_receiver(name: str, options: Any, around: Surroundings) -> Source:
     return source
 
 
-def _drop_folder(_name: str, options: Any, around: Surroundings) -> Source:
-    source: Source = import_module("bridges.drop_folder").DropFolderSource(options, around.folder)
+def _drop_folder(name: str, options: Any, around: Surroundings) -> Source:
+    module = import_module("bridges.drop_folder")
+    source: Source = module.DropFolderSource(options, around.folder, observe=around.observers.folder(name))
     return source
 
 
@@ -136,7 +137,7 @@ def _kafka_voevent(_name: str, options: Any, around: Surroundings) -> Sink:
 
 def _vtp(_name: str, options: Any, around: Surroundings) -> Sink:
     sink: Sink = import_module("bridges.vtp.sink").VtpSink(
-        options, around.author, around.folder, around.clock, software=around.software
+        options, around.author, around.folder, software=around.software, now_us=around.clock
     )
     return sink
 
@@ -155,7 +156,7 @@ SOURCE_KINDS: Mapping[str, SourceKind] = {
     "kafka-survey": SourceKind(
         "bridges.kafka_survey_options:KafkaSurveyOptions", _kafka_survey, "a survey's alerts over Kafka"
     ),
-    "gcn": SourceKind("bridges.gcn_options:GcnOptions", _gcn, "GCN's notices over Kafka", relayed=True),
+    "gcn": SourceKind("bridges.gcn_source:GcnOptions", _gcn, "GCN's notices over Kafka", relayed=True),
     "vtp-subscriber": SourceKind(
         "bridges.vtp_in.options:VtpSubscriberOptions",
         _vtp_subscriber,
