@@ -290,7 +290,8 @@ def _alerts(survey: Survey, columns: dict[str, Sequence[Any]]) -> Alerts:
     time_us, first_us = survey.days.to_us(days)
     last = np.asarray(columns.pop("last_non_detection"), np.float64)
     last_us, told = np.full(len(last), NEVER_US), np.isfinite(last)
-    last_us[told] = survey.days.to_us(last[told])
+    if told.any():  # astropy takes half a millisecond for none too
+        last_us[told] = survey.days.to_us(last[told])
     return Alerts.from_columns(
         survey.name, **columns, time_us=time_us, first_detection_us=first_us, last_non_detection_us=last_us
     )

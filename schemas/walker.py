@@ -270,7 +270,7 @@ class Walk:
 
     def _items(self, run: int, at: int, slot: int, given: int) -> int:  # noqa: C901, PLR0911, PLR0912 - flat for speed
         """Follow the blocks of an array or map; with a slot, keep the least and the greatest there."""
-        least = most = 0
+        least, most = _MOST_BITS, 0
         time, named = self._base + slot + 2, self._base + given
         if slot >= 0:
             self._kinds[self._base + slot] = self._kinds[self._base + slot + 1] = _NULL
@@ -303,13 +303,13 @@ class Walk:
                 if slot >= 0 and self._kinds[time] == _DOUBLE:
                     bits = self._bits[time]
                     if 0 < bits < _MOST_BITS:
-                        if (given < 0 or self._kinds[named] > _NULL) and (least == 0 or bits < least):
+                        if bits < least and (given < 0 or self._kinds[named] > _NULL):
                             least = bits
-                        if (given < 0 or self._kinds[named] == _NULL) and bits > most:
+                        if bits > most and (given < 0 or self._kinds[named] == _NULL):
                             most = bits
             if behind not in (-1, at):
                 return _REFUSED
-        if slot >= 0 and least > 0:
+        if slot >= 0 and least < _MOST_BITS:
             self._kinds[self._base + slot] = _DOUBLE
             self._bits[self._base + slot] = least
         if slot >= 0 and most > 0:
