@@ -128,3 +128,32 @@ def test_xz_with_a_giant_window_takes_no_memory():
     packed[12 + size - 4 : 12 + size] = zlib.crc32(bytes(packed[12 : 12 + size - 4])).to_bytes(4, "little")
     names, rejected = read(bytes(packed))
     assert (names, rejected) in [(list("abcde"), []), ([], [("n.tar", Reason.CORRUPT)])]
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress, lzma.compress])
+@pytest.mark.parametrize("size", [(1 << 20) - 1, 1 << 20, (5 << 20) + 7])
+def test_large_members_come_whole(pack, size):
+    body = bytes(range(256)) * (size // 256 + 1)
+    packed = pack(header(size) + body[:size] + bytes(-size % 512) + FIVE)
+    first, *others = read_archive(io.BytesIO(packed), "n.tar", 8 << 20, lambda _read: None)
+    assert first.body == body[:size]
+    assert [one.body for one in others] == [BODY] * 5
+
+
+def test_a_file_with_holes_comes_with_zeros_in_them():
+    """Two stretches of 512 bytes, at 1024 and at 4096, of a file of 5000."""
+    made = bytearray(header(1024, tarfile.GNUTYPE_SPARSE))
+    made[386:434] = b"".join(b"%011o\0" % number for number in (1024, 512, 4096, 512))
+    made[483:495] = b"%011o\0" % 5000
+    made[148:156] = b" " * 8
+    made[148:156] = b"%06o\0 " % sum(made)
+    archive = bytes(made) + b"a" * 512 + b"b" * 512 + FIVE
+    first, *others = read_archive(io.BytesIO(archive), "n.tar", MOST, lambda _read: None)
+    assert first.body == bytes(1024) + b"a" * 512 + bytes(2560) + b"b" * 512 + bytes(392)
+    assert len(others) == 5
+
+
+def test_an_archive_that_breaks_off_in_a_large_member_is_told():
+    names, rejected = read(FIVE[:STEP] + header(MOST) + bytes(MOST // 2))
+    assert names == ["a"]
+    assert rejected == [("n.tar", Reason.CORRUPT)]
