@@ -10,12 +10,15 @@ from schemas.catalogue import SchemaCatalogue
 from schemas.errors import BadPacket, Reason
 from schemas.writer_schema import WriterSchema
 
-_CODECS = {"null", "deflate", "snappy", "zstandard"}
+_CODECS = {"null", "deflate", "snappy"}
+"""Those that fastavro writes without another library; any other becomes deflate."""
 _STAMP = "cutout"
 
 
 def without_stamps(body: bytes, catalogue: SchemaCatalogue) -> bytes:
-    """The same packet in the same form and schema, all its other values as they were, with null for each stamp.
+    """The same packet with null for each stamp: same form and schema, all other values as they were.
+
+    A container may change its codec.
 
     Parameters
     ----------
@@ -60,7 +63,7 @@ def _container(body: bytes) -> bytes:
     out = BytesIO()
     schema = fastavro.parse_schema(cast("dict[str, Any]", container.writer.source))
     fastavro.writer(
-        out, schema, kept, codec=codec if codec in _CODECS else "null", sync_marker=container.sync, metadata=metadata
+        out, schema, kept, codec=codec if codec in _CODECS else "deflate", sync_marker=container.sync, metadata=metadata
     )
     return out.getvalue()
 

@@ -6,6 +6,7 @@ from io import BytesIO
 import fastavro
 import pytest
 
+from schemas.avro import read_container
 from schemas.catalogue import SchemaCatalogue
 from schemas.errors import BadPacket, Reason, UnknownSchema
 from schemas.stamps import without_stamps
@@ -22,11 +23,12 @@ def test_a_container_keeps_all_but_its_stamps(codec):
     alert = ztf_alert() | {"cutoutScience": stamp}
     body = container(ZTF, [alert], codec=codec)
     stripped = without_stamps(body, SchemaCatalogue())
-    (before,), (after,) = records_of(body), records_of(stripped)
+    (before,), (after,) = read_container(body), records_of(stripped)
     assert before["cutoutScience"] == stamp
     assert after == before | {"cutoutScience": None}
     reader = fastavro.reader(BytesIO(stripped))
-    assert (reader.codec, reader.writer_schema["name"]) == (codec, "ztf.alert")
+    assert reader.writer_schema["name"] == "ztf.alert"
+    assert reader.codec == ("deflate" if codec == "zstandard" else codec)
     assert codec != "null" or len(stripped) < len(body) - 9000
 
 
