@@ -158,6 +158,8 @@ class AlertIndex:
 
     def add(self, alerts: Alerts) -> Added:
         """Store alerts; of several with the same id the first stays. All tell of their objects' earliest detections."""
+        if not len(alerts):  # most exposures, if few alerts pass the cuts
+            return Added(alerts, ())
         survey = self._surveys.setdefault(alerts.survey, _Survey())
         code, moved = survey.objects.observe(alerts)
         rows = np.sort(survey.not_stored(alerts.alert_id))
@@ -168,6 +170,8 @@ class AlertIndex:
 
     def note(self, alerts: Alerts) -> tuple[ObjectKey, ...]:
         """Learn of detections that are not stored; returns what `Added.moved` tells of `add`."""
+        if not len(alerts):
+            return ()
         _, moved = self._surveys.setdefault(alerts.survey, _Survey()).objects.observe(alerts)
         return tuple((alerts.survey, name) for name in moved)
 
