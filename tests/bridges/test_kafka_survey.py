@@ -13,6 +13,7 @@ from bridges.kafka_survey import KafkaSurveyOptions, KafkaSurveySource
 from tests.bridges.conformance import PATIENCE_S, Keeper, SourceBench, SourceConformance, running
 from tests.bridges.kafka_worlds import Observed, numbered, produce, producing
 from tests.kafka_server import own_kafka
+from tests.survey_packets import LSST_WHOLE, ZTF, container, framed, lsst_alert, ztf_alert
 
 
 def make_source(bootstrap, observe=None, **options):
@@ -68,6 +69,27 @@ async def test_every_codec_and_large_and_poisonous_messages(kafka, codec):
     bodies = [os.urandom(3 << 20), b"", b"\x00poison\xff", b"{" * 10_000, *numbered(50)]
     await produce(kafka.bootstrap, topic, *bodies, compression_type=codec)
     emit = await kept_of(make_source(kafka.bootstrap, topics=(topic,), fetch_bytes=1 << 16), *bodies)
+    assert emit.bodies == bodies
+
+
+async def test_survey_packets_arrive_as_they_were_sent(kafka):
+    topic = await kafka.create_topic("packets", partitions=2)
+    ztf = [container(ZTF, [ztf_alert(candid=number)]) for number in range(20)]
+    lsst = [framed(7, LSST_WHOLE, lsst_alert(diaSourceId=number)) for number in range(20)]
+    for partition, bodies in enumerate((ztf, lsst)):
+        await produce(kafka.bootstrap, topic, *bodies, partition=partition)
+    emit = await kept_of(make_source(kafka.bootstrap, topics=(topic,)), *ztf, *lsst)
+    assert [message.body for message in emit.messages if "[0]" in message.origin] == ztf
+    assert [message.body for message in emit.messages if "[1]" in message.origin] == lsst
+
+
+async def test_real_packets_arrive_as_they_were_sent(kafka, data_dir):
+    topic = await kafka.create_topic("packets")
+    folders = [data_dir / "alerts-ztf", data_dir / "alerts-lsst"]
+    bodies = [file.read_bytes() for folder in folders for file in sorted(folder.rglob("*.avro"))[:20]]
+    assert bodies
+    await produce(kafka.bootstrap, topic, *bodies)
+    emit = await kept_of(make_source(kafka.bootstrap, topics=(topic,)), *bodies)
     assert emit.bodies == bodies
 
 

@@ -116,7 +116,7 @@ async def _registry(respond, catalogue, **options):
         return await respond(request)
 
     app = web.Application()
-    app.router.add_get("/{path:.*}", handler)
+    app.router.add_route("*", "/{path:.*}", handler)
     async with TestServer(app) as server:
         url = str(server.make_url("/api"))
         async with SchemaRegistry(url, catalogue, **options) as registry:
@@ -168,6 +168,30 @@ async def test_a_registry_that_answers_otherwise(status):
     async with _registry(_json(status), SchemaCatalogue()) as registry:
         with pytest.raises(ConnectionError, match=f"answers {status}"):
             await registry.fetch(41)
+
+
+async def test_a_schema_is_registered_under_its_subject():
+    async def respond(request):
+        assert request.method == "POST"
+        assert await request.json() == {"schema": json.dumps(ZTF)}
+        return web.json_response({"id": 41})
+
+    async with _registry(respond, SchemaCatalogue()) as registry:
+        assert await registry.register("t-value", json.dumps(ZTF)) == 41
+        assert registry.asked == ["/api/subjects/t-value/versions"]
+
+
+@pytest.mark.parametrize("answer", [{}, {"id": "41"}, {"id": True}])
+async def test_a_registration_without_a_number(answer):
+    async with _registry(_json(**answer), SchemaCatalogue()) as registry:
+        with pytest.raises(BadPacket, match="sent no number for t-value"):
+            await registry.register("t-value", "{}")
+
+
+async def test_a_schema_that_the_registry_does_not_take():
+    async with _registry(_json(409, message="incompatible"), SchemaCatalogue()) as registry:
+        with pytest.raises(ConnectionError, match="answers 409"):
+            await registry.register("t-value", "{}")
 
 
 async def test_a_registry_that_is_slow():
