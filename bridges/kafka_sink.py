@@ -42,6 +42,9 @@ class KafkaAvroOptions(SubstreamTopics):
         description="`container`: each record is an Avro object container file, with its schema; `confluent`: a zero "
         "byte, the schema's number in a schema registry in four, and the record.",
     )
+    packets: bool = Field(
+        False, description="Send the survey's packet of the latest matching alert too, untouched, where it is kept."
+    )
     registry_url: str | None = Field(None, description="The schema registry, for `confluent`.")
     registry_username: str | None = Field(None, description="Who we are to it, where it asks.")
     registry_password: Secret | None = Field(None, description="Where that password is read.")

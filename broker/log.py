@@ -45,3 +45,5 @@ def configure_logging(*, level: Level = "warning", style: Style = "auto") -> Non
     )
     logging.root.handlers = [handler]
     logging.root.setLevel(logging.WARNING)
+    # While a cluster is away it logs some twenty lines a second of what our bridge says once a pause.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)

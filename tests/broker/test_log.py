@@ -52,12 +52,13 @@ def test_the_style_can_be_chosen(capsys, monkeypatch):
 
 def test_what_libraries_log_has_the_same_form(capsys):
     configure_logging()
-    logging.getLogger("aiokafka").info("chatter")
-    logging.getLogger("aiokafka").error("no broker at %s", "localhost")
+    logging.getLogger("aiohttp").info("chatter")
+    logging.getLogger("aiokafka").error("no broker, twenty times a second")
+    logging.getLogger("aiohttp").error("no host at %s", "localhost")
     try:
         int("broken")
     except ValueError:
         logging.getLogger("asyncio").exception("task failed")
     first, second = (json.loads(line) for line in capsys.readouterr().err.splitlines())
-    assert (first["event"], first["level"], first["logger"]) == ("no broker at localhost", "error", "aiokafka")
+    assert (first["event"], first["level"], first["logger"]) == ("no host at localhost", "error", "aiohttp")
     assert "ValueError: invalid literal" in second["exception"]
