@@ -7,6 +7,7 @@ a change that is wrong in itself fails alone.
 import asyncio
 import sqlite3
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from threading import Event, Thread
@@ -103,13 +104,16 @@ class Writer:
         await asyncio.sleep(0)  # the futures are told by the loop
 
     def _run(self) -> None:
-        while True:
+        last = False
+        while not last:
             works, last = self._next_works()
-            if works:
+            try:
                 self._write(works)
+            except Exception as error:  # noqa: BLE001 - a mistake of ours; whoever waits must not wait for ever
+                for work in works:
+                    work.error = error
+            if works:
                 self._loop.call_soon_threadsafe(_tell, works)
-            if last:
-                break
         self._database.close()
 
     def _next_works(self) -> tuple[list[_Work], bool]:
@@ -128,7 +132,7 @@ class Writer:
 
     def _write(self, works: list[_Work]) -> None:
         pause_s = _FIRST_PAUSE_S
-        while True:
+        while works:
             try:
                 self._transact(works)
             except sqlite3.Error as error:
@@ -169,12 +173,14 @@ class Writer:
         known = self.trouble
         self.trouble = Trouble(what, known.since_us if known else self._clock())
         if known is None or known.what != what:
-            _log.error("store cannot be written, trying again", trouble=what)
+            with suppress(OSError, ValueError):  # nobody to tell is no reason to stop
+                _log.error("store cannot be written, trying again", trouble=what)
 
     def _recover(self) -> None:
         if self.trouble is not None:
-            _log.warning("store can be written again", trouble=self.trouble.what)
-            self.trouble = None
+            trouble, self.trouble = self.trouble, None
+            with suppress(OSError, ValueError):
+                _log.warning("store can be written again", trouble=trouble.what)
 
 
 def _is_curable(error: Exception) -> bool:

@@ -5,6 +5,7 @@ import re
 
 import pyarrow.parquet as pq
 import pytest
+import structlog
 
 from broker.__main__ import STORE_ACTIONS, main
 from broker.store.command import ACTIONS
@@ -15,6 +16,13 @@ from schemas.records import Rejection
 from tests.broker.store.made import Station, alerts_near
 from tests.coincidences import COINCIDENCE
 from tests.matchers.made import DAY, T0, notice_of
+
+
+@pytest.fixture(autouse=True)
+def _log_of_the_next_test():
+    """The command logs to the standard error of its test, which ends with it."""
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture
