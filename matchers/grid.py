@@ -107,16 +107,20 @@ class WindowGrid:
             for slot in dropped:
                 windows[slot] = None
             columns.pool_size[dropped] = 0
+        cells, entries = [], []
         for slot, window in new:
             footprint = Footprint.of(window.region)
             windows[slot] = window
             start = self._pool.append(footprint.grades)
             _describe(columns, slot, window, footprint, start)
             in_block = np.where(footprint.block < 0, 0, start + (footprint.block << (2 * footprint.depth - 2)))
-            count = count.copy()
-            count[footprint.cells] += 1
-            behind = np.cumsum(count)[footprint.cells] - np.arange(1, len(footprint.cells) + 1)
-            entry = np.insert(entry, behind, (in_block << _SLOT_BITS) | slot)
+            cells.append(footprint.cells)
+            entries.append((in_block << _SLOT_BITS) | slot)
+        if cells:
+            cell = np.concatenate(cells)
+            order = np.argsort(cell, kind="stable")
+            entry = np.insert(entry, np.cumsum(count)[cell[order]], np.concatenate(entries)[order])
+            count = count + np.bincount(cell, minlength=COARSE_CELLS)
         pool = self._pool
         if pool.used - _WHOLE > 2 * int(columns.pool_size.sum()) + _LEAST_WASTE:
             pool, entry = _compacted(pool, columns, entry)

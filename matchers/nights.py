@@ -20,8 +20,8 @@ from schemas.times import US_PER_DAY
 _NOON_US = US_PER_DAY * 3 // 4
 """18 h UTC is noon at 90 degrees west, between Palomar and Cerro Pachon: no night is cut in two."""
 MOST_ROWS = 1 << ROW_BITS
-_MOST_MERGED = 1 << 20
-"""Runs are merged up to so many alerts (a tenth of a second), larger ones only when the night is sealed..."""
+_MOST_MERGED = 1 << 18
+"""Runs are merged up to so many alerts (20 ms), larger ones only when the night is sealed..."""
 _MOST_CHUNKED = 1 << 16
 """...and wide rows are moved together up to so many."""
 _ROWS = np.uint64((1 << 32) - 1)

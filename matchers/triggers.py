@@ -1,11 +1,9 @@
 """Triggers as their notices tell them, and the windows in which alerts of them are awaited."""
 
-from bisect import insort
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, count, islice, pairwise
-from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -14,7 +12,6 @@ from schemas.records import Alerts, Ints, Kind, Notice, Role, Trigger, Window
 from schemas.sky import SkyMap
 
 _LONG_AGO = -(1 << 63)
-_NOTHING: Mapping[str, Window] = MappingProxyType({})
 
 
 def order_of(notice: Notice) -> tuple[Any, ...]:
@@ -92,8 +89,7 @@ def is_retracted(notices: Iterable[Notice]) -> bool:
     return newest is not None and newest.kind is Kind.RETRACTION
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Hit:
+class Hit(NamedTuple):
     """A window that holds some of the alerts that were asked about.
 
     Attributes
@@ -141,31 +137,29 @@ class _Snapshot:
     ranked: list[tuple[str, str, int]] = field(default_factory=list)
     rank: Ints = field(default_factory=lambda: np.empty(0, np.int64))
 
-    def replaced(
-        self, gone: Iterable[str], trigger: Trigger | None = None, windows: Mapping[str, Window] = _NOTHING
-    ) -> "_Snapshot":
-        """Without some triggers, and then with another."""
+    def replaced(self, gone: Iterable[str], new: Sequence[tuple[Trigger, Mapping[str, Window]]] = ()) -> "_Snapshot":
+        """Without some triggers, and then with others that are not among the rest."""
         entries = dict(self.entries)
         dropped = [entries.pop(trigger_id) for trigger_id in gone if trigger_id in entries]
         freed = {slot for entry in dropped for slot in entry.slots}
         ranked = [row for row in self.ranked if row[2] not in freed] if freed else self.ranked.copy()
-        new: list[tuple[int, Window]] = []
-        if trigger is not None:
-            slots = _free(self.grid.windows, freed, len(windows))
+        opened: list[tuple[int, Window]] = []
+        free = _free(self.grid.windows, freed)
+        for trigger, windows in new:
+            slots = tuple(islice(free, len(windows)))
             entries[trigger.id] = _Entry(trigger, dict(windows), slots)
-            new = list(zip(slots, windows.values(), strict=True))
-            for name, slot in zip(windows, slots, strict=True):
-                insort(ranked, (trigger.id, name, slot))
-        grid = self.grid.replaced(freed, new) if freed or new else self.grid
+            opened += zip(slots, windows.values(), strict=True)
+            ranked += [(trigger.id, name, slot) for name, slot in zip(windows, slots, strict=True)]
+        ranked.sort()
+        grid = self.grid.replaced(freed, opened) if freed or opened else self.grid
         rank = np.zeros(len(grid.windows), np.int64)
         rank[np.array([slot for _, _, slot in ranked], np.int64)] = np.arange(len(ranked))
         return _Snapshot(entries, grid, ranked, rank)
 
 
-def _free(windows: Sequence[Window | None], freed: Collection[int], number: int) -> tuple[int, ...]:
+def _free(windows: Sequence[Window | None], freed: Collection[int]) -> Iterator[int]:
     """Slots for new windows: those that become or are free, then new ones."""
-    free = chain((slot for slot, window in enumerate(windows) if window is None or slot in freed), count(len(windows)))
-    return tuple(islice(free, number))
+    return chain((slot for slot, window in enumerate(windows) if window is None or slot in freed), count(len(windows)))
 
 
 class TriggerBook:
@@ -198,12 +192,13 @@ class TriggerBook:
         """Remember a trigger's state and its windows by matcher, in place of what was known of it."""
         self._triggers[trigger.id] = trigger
         if windows or trigger.id in self._now.entries:
-            self._now = self._now.replaced([trigger.id], trigger if windows else None, windows)
+            self._now = self._now.replaced([trigger.id], [(trigger, windows)] if windows else [])
 
     def put_all(self, triggers: Iterable[tuple[Trigger, Mapping[str, Window]]]) -> None:
-        """Remember many triggers at once, none of them known before."""
-        for trigger, windows in triggers:
-            self.put(trigger, windows)
+        """Remember the states and windows of many triggers at once, none of them known before."""
+        known = list(triggers)
+        self._triggers.update((trigger.id, trigger) for trigger, _ in known)
+        self._now = self._now.replaced([], [(trigger, windows) for trigger, windows in known if windows])
 
     def remove(self, trigger_id: str) -> None:
         """Forget a trigger, if it is known."""

@@ -32,7 +32,10 @@ def plainly(windows: dict[tuple[str, str], Window], alerts: Alerts) -> list[tupl
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.integers(0, 2**32), st.lists(st.sampled_from(["put", "put", "put", "remove", "expire", "keep"]), max_size=25))
+@given(
+    st.integers(0, 2**32),
+    st.lists(st.sampled_from(["put", "put", "put", "remove", "expire", "reopen", "keep"]), max_size=25),
+)
 def test_the_book_answers_as_asking_all_windows_would_whatever_was_done(seed, steps):
     random, alerts = Random(seed), made(seed, 60)
     book, windows, kept = TriggerBook(), {}, []
@@ -53,6 +56,8 @@ def test_the_book_answers_as_asking_all_windows_would_whatever_was_done(seed, st
             elif step == "remove":
                 book.remove(name)
                 windows = {key: window for key, window in windows.items() if key[0] != name}
+            elif step == "reopen":
+                book = reopened(book)
             elif step == "keep":
                 kept.append((book._now, dict(windows)))
             else:
@@ -69,6 +74,14 @@ def test_the_book_answers_as_asking_all_windows_would_whatever_was_done(seed, st
             book._now = snapshot
             found = [(hit.trigger.id, hit.matcher, hit.rows.tolist()) for hit in book.holding(alerts)]
             assert found == plainly(then, alerts), "a snapshot has changed"
+
+
+def reopened(book: TriggerBook) -> TriggerBook:
+    """Another book that was told of all triggers at once."""
+    again = TriggerBook()
+    again.put_all([(trigger, book.windows(trigger.id)) for trigger in book])
+    assert list(again) == list(book)
+    return again
 
 
 @pytest.mark.parametrize("radius", [1e-6, 1 / 3600, 1.0, 89.9999, 90.0, 179.9999999, 180.0])
