@@ -47,6 +47,7 @@ def test_live_match_and_baselines_find_the_same():
 def test_every_benchmark_gives_rows(monkeypatch):
     monkeypatch.setattr(bench_ingest, "BATCH", 100)
     rows = bench_live._of(made.windows(6, maps=1), 2000, full=False)
+    rows += bench_live._kinds(made.windows(6, maps=1), made.alerts(2000))
     rows += bench_retro._whole(2000, [window for _, window in made.windows(6, maps=1, days=1)])
     rows += bench_retro._narrow(2000, [window for _, window in made.windows(6, maps=1, days=1)])
     rows += bench_ingest._of(5000)
