@@ -7,9 +7,8 @@ the same, as each is judged from all that is stored of its object and its trigge
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby, islice
+from itertools import groupby
 from operator import itemgetter
-from typing import NamedTuple, TypeVar
 
 import numpy as np
 
@@ -17,33 +16,21 @@ from matchers.case import Case
 from matchers.counts import Counts
 from matchers.cuts import Cuts
 from matchers.index import AlertIndex, ObjectKey, Snapshot
-from matchers.judge import Matcher, coincidence_id, judge
-from matchers.ledger import Cause, Ledger
+from matchers.judge import Matcher
+from matchers.ledger import Cause
 from matchers.triggers import TriggerBook
-from matchers.windows import rows_inside
+from matchers.verdicts import Opened, StoredObjects, Verdicts, batched
 from schemas.errors import ConfigurationError
-from schemas.records import Alerts, Coincidence, Notice, Provenance, Role, State, Trigger, Window
+from schemas.records import Alerts, Coincidence, Notice, Provenance, Role, Trigger, Window
 from schemas.sky import SkyMap
 from schemas.times import US_PER_DAY, US_PER_S
 
 EXPIRY_STEP_US = 3600 * US_PER_S
 """Things expire at full hours of the data's clock, so that it does not matter how often `Engine.expire` is called."""
-T = TypeVar("T")
-_LONG_AGO = -(1 << 63)
 _FOUND_AT_ONCE = 1 << 14
 """So many stored alerts are gathered in one step..."""
 _JUDGED_AT_ONCE = 128
-"""...so many objects judged..."""
-_WITHDRAWN_AT_ONCE = 512
-"""...and so many coincidences withdrawn."""
-
-
-class _Search(NamedTuple):
-    """A matcher with an open window for a trigger."""
-
-    matcher: Matcher
-    trigger: Trigger
-    window: Window
+"""...and so many objects judged."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -101,14 +88,13 @@ class Engine:
     ) -> None:
         self._matchers = _by_name(matchers)
         self._cuts, self._carried, self._include_tests = cuts, carried, include_tests
-        self._made_by = Provenance(software, config_hash, ())
         self._retention_us = retention_us
-        self._horizon_us = _LONG_AGO
         self._cases: dict[str, Case] = {}
         self.index = AlertIndex()
         self.book = TriggerBook()
-        self.ledger = Ledger()
         self.counts = Counts()
+        self._verdicts = Verdicts(Provenance(software, config_hash, ()), self.counts)
+        self.ledger = self._verdicts.ledger
 
     def triggers(self) -> Iterator[Trigger]:
         """All triggers that are remembered, sorted by id: searched or not, retracted or not."""
@@ -117,7 +103,7 @@ class Engine:
     @property
     def horizon_us(self) -> int:
         """Nothing before it is stored any more; it moves with `expire`. Far in the past as long as nothing expired."""
-        return self._horizon_us
+        return self._verdicts.horizon_us
 
     def add_alerts(self, alerts: Alerts, now_us: int) -> Taken:
         """Cut, store and match alerts of one survey.
@@ -129,7 +115,7 @@ class Engine:
         """
         survey, counts = alerts.survey, self.counts
         keep, cut = self._cuts[survey].apply(alerts, self._carried[survey])
-        late = alerts.time_us < self._horizon_us
+        late = alerts.time_us < self._verdicts.horizon_us
         kept, noted = alerts.take(keep & ~late), alerts.take(~keep & ~late)
         moved = set(self.index.note(noted))
         added = self.index.add(kept)
@@ -144,19 +130,20 @@ class Engine:
         counts.indexed[survey] += len(added.new)
         counts.duplicates[survey] += len(kept) - len(added.new)
 
-        touched: defaultdict[tuple[str, str], set[ObjectKey]] = defaultdict(set)
+        touched: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
         self._touch(touched, added.new)
         names = sorted(name for _, name in moved)
-        if names and (stored := self.index.of_objects(survey, names)) is not None:
-            self._touch(touched, stored)
-        for key in moved:
-            for said in self.ledger.of_object(*key):
-                touched[said.trigger.id, said.matcher].add(key)
+        if names and (of_moved := self.index.of_objects(survey, names)) is not None:
+            self._touch(touched, of_moved)
+        for name in names:
+            for said in self.ledger.of_object(survey, name):
+                touched[said.trigger.id, said.matcher].add(name)
+        stored = StoredObjects(self.index.of_objects(survey, sorted(set[str]().union(*touched.values()))))
         changes = []
         for trigger_id, name in sorted(touched):
-            search = self._search(trigger_id, name)
-            if search is not None:
-                changes += self._settle(search, touched[trigger_id, name], Cause.ALERT, now_us)
+            opened = self._opened(trigger_id, name)
+            if opened is not None:
+                changes += self._verdicts.settle(opened, survey, touched[trigger_id, name], stored, Cause.ALERT, now_us)
         return Taken(changes, added.new, noted)
 
     def put_notice(self, notice: Notice, skymap: SkyMap | None, now_us: int) -> Iterator[list[Coincidence]]:
@@ -214,11 +201,11 @@ class Engine:
             If two matchers have the same name; nothing changes then.
         """
         self._matchers = _by_name(matchers)
-        self._made_by = replace(self._made_by, config_hash=config_hash)
+        self._verdicts.made_by = replace(self._verdicts.made_by, config_hash=config_hash)
         for trigger_id in sorted(self._cases):
             for name in {said.matcher for said in self.ledger.of_trigger(trigger_id)} - self._matchers.keys():
                 known = [said for said in self.ledger.of_trigger(trigger_id) if said.matcher == name]
-                yield from self._withdrawing(known, Cause.NOT_SEARCHED, now_us)
+                yield from self._verdicts.withdraw(known, Cause.NOT_SEARCHED, now_us)
             yield from self._refresh(trigger_id, Cause.CONFIGURATION, now_us)
 
     def restore_notice(self, notice: Notice, skymap: SkyMap | None, heard_us: int) -> None:
@@ -241,12 +228,12 @@ class Engine:
         For objects that were seen again after they had been forgotten, its order among the alerts matters that are
         restored without having been observed.
         """
-        self._horizon_us = max(self._horizon_us, horizon_us)
-        self.index.expire(self._horizon_us)
+        self._verdicts.horizon_us = max(self._verdicts.horizon_us, horizon_us)
+        self.index.expire(self._verdicts.horizon_us)
 
     def reopen(self) -> None:
         """Open the windows of all triggers that were restored, once everything is; nothing is judged."""
-        self.index.expire(self._horizon_us)
+        self.index.expire(self._verdicts.horizon_us)
         triggers = [case.trigger for case in self._cases.values() if case.trigger is not None]
         found = [(trigger, self._windows(trigger)) for trigger in triggers]
         for _, windows in found:
@@ -264,9 +251,9 @@ class Engine:
         open_us = self.book.earliest_open_us(now_us)
         horizon_us = before_us if open_us is None else min(before_us, open_us)
         horizon_us -= horizon_us % EXPIRY_STEP_US
-        if horizon_us <= self._horizon_us:
+        if horizon_us <= self._verdicts.horizon_us:
             return []
-        self._horizon_us = horizon_us
+        self._verdicts.horizon_us = horizon_us
         gone = {trigger.id for trigger in self.book.expire(horizon_us)}
         self.counts.expired_triggers += len(gone)
         gone.update(
@@ -294,15 +281,15 @@ class Engine:
         case.heard_us = max(case.heard_us, now_us)
         case.fold()
 
-    def _search(self, trigger_id: str, name: str) -> _Search | None:
+    def _opened(self, trigger_id: str, name: str) -> Opened | None:
         trigger, window = self.book.get(trigger_id), self.book.windows(trigger_id).get(name)
-        return None if trigger is None or window is None else _Search(self._matchers[name], trigger, window)
+        return None if trigger is None or window is None else Opened(self._matchers[name], trigger, window)
 
-    def _touch(self, touched: Mapping[tuple[str, str], set[ObjectKey]], alerts: Alerts) -> None:
+    def _touch(self, touched: Mapping[tuple[str, str], set[str]], alerts: Alerts) -> None:
         """Add the objects that have a matching alert among these, by trigger and matcher."""
         for hit in self.book.holding(alerts):
             names = _matching_objects(self._matchers[hit.matcher], hit.trigger, alerts.take(hit.rows))
-            touched[hit.trigger.id, hit.matcher].update((alerts.survey, name) for name in names)
+            touched[hit.trigger.id, hit.matcher].update(names)
 
     def _refresh(self, trigger_id: str, cause: Cause, now_us: int) -> Iterator[list[Coincidence]]:
         """Open and close the windows of a trigger's new state; the steps judge all that lies or lay in them."""
@@ -310,7 +297,7 @@ class Engine:
         trigger = case.trigger
         said = self.ledger.of_trigger(trigger_id)
         if trigger is None:
-            return self._withdrawing(said, Cause.RETRACTED, now_us) if case.retracted else iter(())
+            return self._verdicts.withdraw(said, Cause.RETRACTED, now_us) if case.retracted else iter(())
         windows = self._windows(trigger)
         self.counts.windows.update(windows.keys())
         self.counts.windows.subtract(self.book.windows(trigger_id).keys())
@@ -326,9 +313,9 @@ class Engine:
             window = windows.get(name)
             if window is None:
                 why = why_not_searched(trigger, include_tests=self._include_tests)
-                steps = self._withdrawing(known, why, now_us)
+                steps = self._verdicts.withdraw(known, why, now_us)
             else:
-                steps = self._settling(_Search(matcher, trigger, window), stored, known, cause, now_us)
+                steps = self._settling(Opened(matcher, trigger, window), stored, known, cause, now_us)
             while self._is_newest(trigger) and (changes := next(steps, None)) is not None:
                 yield changes
 
@@ -337,59 +324,24 @@ class Engine:
         return case is not None and case.trigger is trigger
 
     def _settling(
-        self, search: _Search, stored: Snapshot, known: Iterable[Coincidence], cause: Cause, now_us: int
+        self, opened: Opened, stored: Snapshot, known: Iterable[Coincidence], cause: Cause, now_us: int
     ) -> Iterator[list[Coincidence]]:
         """Find the stored objects that match, and judge these and those that are known to have matched."""
         objects: set[ObjectKey] = {(said.object.survey, said.object.object_id) for said in known}
-        for alerts in stored.by_night(search.window, most_rows=_FOUND_AT_ONCE):
-            names = _matching_objects(search.matcher, search.trigger, alerts)
+        for alerts in stored.by_night(opened.window, most_rows=_FOUND_AT_ONCE):
+            names = _matching_objects(opened.matcher, opened.trigger, alerts)
             objects.update((alerts.survey, name) for name in names)
             yield []
-        for some in _batched(sorted(objects), _JUDGED_AT_ONCE):
-            yield self._settle(search, some, cause, now_us)
+        for survey, of_survey in groupby(sorted(objects), key=itemgetter(0)):
+            for some in batched((name for _, name in of_survey), _JUDGED_AT_ONCE):
+                now_stored = StoredObjects(self.index.of_objects(survey, some))
+                yield self._verdicts.settle(opened, survey, some, now_stored, cause, now_us)
 
     def _windows(self, trigger: Trigger) -> dict[str, Window]:
         if trigger.test and not self._include_tests:
             return {}
         windows = {name: matcher.window(trigger) for name, matcher in self._matchers.items()}
         return {name: window for name, window in windows.items() if window is not None}
-
-    def _settle(self, search: _Search, keys: Iterable[ObjectKey], cause: Cause, now_us: int) -> list[Coincidence]:
-        """Judge objects against one window by all that is stored of them, and enter the verdicts."""
-        matcher, trigger, window = search
-        identities = {key: coincidence_id(matcher.name, trigger.id, *key) for key in sorted(keys)}
-        changes = []
-        for survey, some in groupby(identities, key=itemgetter(0)):
-            names = [name for _, name in some if not self._is_frozen(identities[survey, name])]
-            stored = self.index.of_objects(survey, names)
-            judged = {} if stored is None else judge(matcher, window, trigger, stored, self._made_by)
-            for name in names:
-                verdict = judged.get(name)
-                why = cause if verdict else _why_not_matched(window, stored, name)
-                changes += self._enter(identities[survey, name], verdict, why, now_us)
-        return changes
-
-    def _withdrawing(self, said: Iterable[Coincidence], why: Cause, now_us: int) -> Iterator[list[Coincidence]]:
-        # Of a trigger that was forgotten, an absent position says nothing; a statement counts at any age.
-        stands = why in {Cause.NO_POSITION, Cause.NOT_SEARCHED}
-        for some in _batched(said, _WITHDRAWN_AT_ONCE):
-            changes = []
-            for last in some:
-                if not (stands and self._is_frozen(last.id)):
-                    changes += self._enter(last.id, None, why, now_us)
-            yield changes
-
-    def _enter(self, identity: str, judged: Coincidence | None, why: Cause, now_us: int) -> list[Coincidence]:
-        said = self.ledger.settle(identity, judged, why, now_us)
-        if said is None:
-            return []
-        self.counts.changes[said.state] += 1
-        return [said]
-
-    def _is_frozen(self, identity: str) -> bool:
-        """Whether alerts that made this coincidence have been dropped, so that it cannot be judged any more."""
-        said = self.ledger.get(identity)
-        return said is not None and said.state is not State.WITHDRAWN and said.object.first_match_us < self._horizon_us
 
 
 def _by_name(matchers: Sequence[Matcher]) -> dict[str, Matcher]:
@@ -410,22 +362,7 @@ def why_not_searched(trigger: Trigger, *, include_tests: bool) -> Cause:
     return Cause.NOT_ASTROPHYSICAL if trigger.astrophysical is False else Cause.NOT_SEARCHED
 
 
-def _why_not_matched(window: Window, stored: Alerts | None, object_id: str) -> Cause:
-    """Why an object that matched once does not match now; its stored alerts may lie outside the window."""
-    of_object = None if stored is None else stored.take(stored.object_id == object_id)
-    if of_object is None or not len(rows_inside(window, of_object)):
-        return Cause.MOVED_OUT
-    return Cause.NOT_NEW if int(of_object.first_detection_us[0]) < window.start_us else Cause.NOT_MATCHED
-
-
 def _matching_objects(matcher: Matcher, trigger: Trigger, inside: Alerts) -> set[str]:
     """Which objects have an alert that matches, of alerts inside the window."""
     matched = matcher.match(inside, trigger)
     return set(inside.object_id[matched].tolist())
-
-
-def _batched(items: Iterable[T], size: int) -> Iterator[list[T]]:
-    """Consecutive lists of at most so many."""
-    rest = iter(items)
-    while some := list(islice(rest, size)):
-        yield some

@@ -38,6 +38,9 @@ class Ledger:
     def __len__(self) -> int:
         return len(self._last)
 
+    def __contains__(self, coincidence_id: str) -> bool:
+        return coincidence_id in self._last
+
     def __iter__(self) -> Iterator[Coincidence]:
         """All, sorted by id."""
         return (self._last[key] for key in sorted(self._last))

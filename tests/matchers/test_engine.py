@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from matchers import engine as engine_module
+from matchers import verdicts as verdicts_module
 from matchers.cuts import Cuts
 from matchers.engine import Engine
 from matchers.judge import Matcher
@@ -429,7 +430,7 @@ def test_what_stands_in_the_end_does_not_depend_on_what_happens_between_the_step
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(engine_module, "_FOUND_AT_ONCE", 3)
         patch.setattr(engine_module, "_JUDGED_AT_ONCE", 2)
-        patch.setattr(engine_module, "_WITHDRAWN_AT_ONCE", 1)
+        patch.setattr(verdicts_module, "_WITHDRAWN_AT_ONCE", 1)
         while waiting or running:
             if waiting and (not running or shuffle.random() < 0.3):
                 running.append(waiting.pop()())
