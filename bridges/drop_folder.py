@@ -150,6 +150,17 @@ class DropFolderSource:
         finally:
             stop.set()
 
+    async def check(self) -> str:
+        """For `starcross check --connect`: whether the folder is there and can be read.
+
+        Raises
+        ------
+        OSError
+            If it is not, or cannot.
+        """
+        found = await asyncio.to_thread(lambda: sum(1 for _ in os.scandir(self._root)))
+        return f"{found} entries"
+
     def _watch(self, wake: Callable[[], None], stop: threading.Event) -> None:
         """Wake `run` when the system tells of a change. Where it tells none, `run` wakes by itself.
 

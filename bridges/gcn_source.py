@@ -31,6 +31,7 @@ log = structlog.get_logger()
 
 TOPIC_PATTERNS: Final = (r"gcn\.classic\.voevent\..+", r"gcn\.notices\..+", r"igwn\.gwalert")
 BATCH_MESSAGES: Final = 500
+CHECK_S: Final = 10.0
 
 _BUFFER_KIB: Final = 32 << 10
 _WAIT_S: Final = 0.25
@@ -205,6 +206,37 @@ class GcnSource:
             closing = loop.run_in_executor(thread, client.close)
             thread.shutdown(wait=False)
             await asyncio.shield(closing)
+
+    async def check(self) -> str:
+        """For `starcross check --connect`: the topics that would be heard.
+
+        Raises
+        ------
+        ConfigurationError
+            If librdkafka cannot use the options.
+        ConnectionError
+            If GCN cannot be reached or does not want us.
+        """
+        return await asyncio.to_thread(self._check)
+
+    def _check(self) -> str:
+        errors: list[KafkaError] = []
+        try:
+            consumer = Consumer(self._arguments | {"error_cb": errors.append})
+        except KafkaException as error:
+            raise ConfigurationError(f"GCN: {error.args[0].str()}") from error
+        try:
+            consumer.poll(0)  # a token is fetched when it is asked for the first time
+            topics = consumer.list_topics(timeout=CHECK_S).topics
+        except KafkaException as error:
+            told = errors[-1] if errors else error.args[0]
+            raise ConnectionError(f"GCN: {told.name()}: {shown(told.str())}") from error
+        finally:
+            consumer.close()
+        count = sum(self._is_wanted(topic) for topic in topics)
+        beats = self._options.heartbeat_topic
+        told_of_beats = "" if not beats else f"; {beats} is {'there' if beats in topics else 'not there'}"
+        return f"{count} topics match{told_of_beats}"
 
     def _is_wanted(self, topic: str) -> bool:
         return any(re.fullmatch(pattern, topic) for pattern in self._options.topic_patterns)

@@ -67,6 +67,22 @@ class JsonLinesSink:
         self._one_at_a_time = threading.Lock()
         self._named_on_disk: Path | None = None
 
+    async def check(self) -> str:
+        """For `starcross check --connect`: whether its folder can be written to.
+
+        Raises
+        ------
+        ConfigurationError
+            If it cannot.
+        """
+        if not isinstance(self._path, Path):
+            return "standard output"
+        folder = self._path.parent
+        there = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
+        if not there.is_dir() or not os.access(there, os.W_OK):
+            raise ConfigurationError(f"{there}: cannot be written to")
+        return f"{folder} can be written to"
+
     async def __aenter__(self) -> Self:
         """Make the folder.
 

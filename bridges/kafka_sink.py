@@ -5,6 +5,7 @@ the newest of each. The headers say what a reader needs before it decodes: what 
 """
 
 import asyncio
+import re
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Final, Literal, Self
 from pydantic import Field, model_validator
 from yarl import URL
 
+from bridges.attempts import kafka_partitions
 from bridges.delivery import Undelivered
 from bridges.kafka_writer import Headers, KafkaWriter, Record, SubstreamTopics
 from bridges.options import Secret
@@ -74,6 +76,7 @@ class _KafkaSink:
 
     def __init__(self, options: SubstreamTopics, folder: Path, content_type: str) -> None:
         self._topics, self._content_type = options, content_type
+        self._arguments = options.client_arguments(folder)
         self._writer = KafkaWriter(options, folder)
 
     async def __aenter__(self) -> Self:
@@ -83,6 +86,19 @@ class _KafkaSink:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         await self._writer.close()
+
+    async def check(self) -> str:
+        """For `starcross check --connect`: the topics that there are.
+
+        Raises
+        ------
+        ConnectionError
+            If the cluster cannot be reached or does not want us.
+        """
+        pattern = ".*".join(re.escape(part) for part in self._topics.topic.split("{substream}"))
+        found = await kafka_partitions(self._arguments)
+        count = sum(re.fullmatch(pattern, topic) is not None for topic in found)
+        return f"{count} topics are called {self._topics.topic}"
 
     async def _send(
         self, publications: Sequence[Publication], encode: Callable[[Publication, str], bytes], headers: Headers = ()
@@ -133,6 +149,14 @@ class KafkaAvroSink(_KafkaSink):
             if options.registry_username is not None and options.registry_password is not None:
                 url = url.with_user(options.registry_username).with_password(options.registry_password.read(folder))
             self._registry = SchemaRegistry(str(url), SchemaCatalogue())
+
+    async def check(self) -> str:
+        """As of any sink to Kafka, and how many schemas the registry has, if there is one."""
+        told = await super().check()
+        if self._registry is None:
+            return told
+        async with self._registry as registry:
+            return f"{told}; the registry has {len(await registry.subjects())} subjects"
 
     async def __aenter__(self) -> Self:
         if self._registry is not None:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import structlog
 
+from bridges.attempts import kafka_partitions
 from bridges.emit import Emit
 from bridges.kafka_session import Batch, BatchTaken, KafkaSurveyObserver, Session
 from bridges.kafka_survey_options import KafkaSurveyOptions
@@ -53,6 +54,25 @@ class KafkaSurveySource:
         async with aclosing(self._batches(emit)) as batches:
             async for batch in batches:
                 await emit(batch.messages, batch.positions)
+
+    async def check(self) -> str:
+        """For `starcross check --connect`: the topics and partitions that it would read.
+
+        Raises
+        ------
+        ConfigurationError
+            If a secret or a certificate cannot be read.
+        ConnectionError
+            If the cluster cannot be reached or does not want us.
+        """
+        found = await kafka_partitions(self._options.client_arguments(self._folder))
+        ours = [
+            topic
+            for topic, partitions in found.items()
+            for partition in partitions
+            if self._options.reads(topic, partition)
+        ]
+        return f"{len(set(ours))} topics match, {len(ours)} partitions"
 
     async def _batches(self, emit: Emit) -> AsyncGenerator[Batch, None]:
         """Batches of one session after the other. One that was asked to go on knows that its last batch is kept."""

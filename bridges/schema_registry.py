@@ -176,6 +176,20 @@ class SchemaRegistry:
             raise BadPacket(Reason.MALFORMED, f"schema registry {self._shown} sent no number for {subject}")
         return schema_id
 
+    async def subjects(self) -> list[str]:
+        """The names under which schemas are registered.
+
+        Raises
+        ------
+        BadPacket
+            If what the registry sent cannot be used.
+        ConnectionError
+            If it does not answer.
+        """
+        status, body = await self._ask("GET", "subjects")
+        answer = self._json(status, body)
+        return [str(name) for name in answer] if isinstance(answer, list) else []
+
     async def _ask(self, method: str, *path: str, document: Mapping[str, str] | None = None) -> tuple[int, bytes]:
         if self._session is None:
             raise RuntimeError("SchemaRegistry is used outside of its 'async with'")
@@ -188,10 +202,13 @@ class SchemaRegistry:
             raise ConnectionError(f"schema registry {self._shown} does not answer: {what}") from error
 
     def _object(self, status: int, body: bytes) -> dict[str, Any]:
+        answer = self._json(status, body)
+        return answer if isinstance(answer, dict) else {}
+
+    def _json(self, status: int, body: bytes) -> object:
         if status not in _SUCCESSES:  # a redirect is not followed
             raise ConnectionError(f"schema registry {self._shown} answers {status}")
-        answer = schema_json(body, replace(DEFAULT_LIMITS, schema_bytes=RESPONSE_BYTES_MAX))
-        return answer if isinstance(answer, dict) else {}
+        return schema_json(body, replace(DEFAULT_LIMITS, schema_bytes=RESPONSE_BYTES_MAX))
 
 
 async def _bounded(content: aiohttp.StreamReader, most: int) -> bytes:

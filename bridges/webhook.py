@@ -11,6 +11,7 @@ import binascii
 import hashlib
 import hmac
 import re
+import ssl
 from collections.abc import Callable, Sequence
 from datetime import UTC
 from email.utils import parsedate_to_datetime
@@ -23,6 +24,7 @@ import aiohttp
 from pydantic import Field, StringConstraints, field_validator
 from yarl import URL
 
+from bridges.attempts import reach
 from bridges.delivery import DeliveryRefused, Undelivered, publication_json, shown
 from bridges.options import Options, Secret
 from schemas.errors import ConfigurationError
@@ -106,6 +108,18 @@ class WebhookSink:
         self._batch = options.batch
         self._clock = clock
         self._session: aiohttp.ClientSession | None = None
+
+    async def check(self) -> str:
+        """For `starcross check --connect`: whether the host answers. Nothing is posted.
+
+        Raises
+        ------
+        ConnectionError
+            If it cannot be reached, or its certificate is not valid for it.
+        """
+        context = await asyncio.to_thread(ssl.create_default_context) if self._url.scheme == "https" else None
+        await reach(self._url.host or "", self._url.port or 0, context)
+        return f"{self._shown} listens; nothing was posted"
 
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(

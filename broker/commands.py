@@ -27,11 +27,11 @@ from broker.inspection import draw_findings, inspect_files, show
 from broker.loadtest import load_test
 from broker.log import configure_logging
 from broker.pairing import explain_findings
+from broker.plan import Plan
 from broker.reader import make_reader
 from broker.registry import make_matchers
 from broker.replay import Outcome, Progress
 from broker.replay import replay as replay_inputs
-from broker.service import Plan
 from broker.skyplot import draw_sky
 from broker.store.command import run_store
 from broker.substreams import make_substreams

@@ -3,17 +3,29 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from time import perf_counter
+from typing import Any, Protocol
 
 from broker.clocks import WallClock
 from broker.metrics import Metrics
 from broker.observers import Observers
 from broker.parts import SINK_KINDS, SOURCE_KINDS, Surroundings
+from broker.plan import Plan
 from broker.replay import software_name
-from broker.service import Plan
 from broker.store.store import Store
 
 LONGEST_S = 20.0
+
+
+class Checkable(Protocol):
+    """What every source and sink can do before it runs."""
+
+    async def check(self) -> str:
+        """Try the connection once, and tell a person what is there. Nothing is read, sent or left behind.
+
+        Raises whatever hinders it, with a text for a person.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +58,10 @@ async def try_connections(plan: Plan) -> list[Tried]:
         ("source", plan.sources, plan.config.sources, SOURCE_KINDS),
         ("sink", plan.sinks, plan.config.sinks, SINK_KINDS),
     ):
-        for name in options:
-            part = make[sections[name].kind].make(name, options[name], around)
-            check = getattr(part, "check", None)
-            if check is not None:
-                asked.append((f"{kind} {name}", check))
+        asked.extend(
+            (f"{kind} {name}", partial(_try_part, make[sections[name].kind].make, name, given, around))
+            for name, given in options.items()
+        )
     return list(await asyncio.gather(*(_try(name, check) for name, check in asked)))
 
 
@@ -65,6 +76,13 @@ async def _try(part: str, check: Callable[[], Awaitable[str]]) -> Tried:
     except Exception as error:  # noqa: BLE001 - whatever a connection raises is what is asked for
         trouble = str(error) or type(error).__name__
     return Tried(part, what, trouble, round(perf_counter() - began_s, 3))
+
+
+async def _try_part(
+    make: Callable[[str, Any, Surroundings], Any], name: str, options: Any, around: Surroundings
+) -> str:
+    part: Checkable = await asyncio.to_thread(make, name, options, around)
+    return await part.check()
 
 
 async def _try_store(plan: Plan) -> str:

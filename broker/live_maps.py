@@ -12,6 +12,9 @@ from matchers.engine import Engine
 from schemas.records import Message, Notice, Role
 from schemas.times import US_PER_S
 
+UNUSABLE_MAX = 1000
+"""Of so many links it is remembered what they held instead of a map."""
+
 
 class LiveMaps:
     """Wants the maps of notices, and hands them to the pipeline as they come.
@@ -73,6 +76,8 @@ class LiveMaps:
             notice.trigger_id, ivorn, notice.skymap_url or "", Message(body, origin)
         )
         if receipt.rejected:
+            if len(self._unusable) >= UNUSABLE_MAX:
+                self._unusable.clear()
             self._unusable[ivorn] = digest
             return False
         self._unusable.pop(ivorn, None)

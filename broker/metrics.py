@@ -16,6 +16,7 @@ from prometheus_client import (
     Histogram,
     PlatformCollector,
     ProcessCollector,
+    disable_created_metrics,
     generate_latest,
 )
 from prometheus_client.metrics_core import Metric
@@ -89,6 +90,7 @@ class Metrics(Collector):
     """
 
     def __init__(self, refresh: Callable[["Metrics"], None] = lambda _: None) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # a series more for each, which says when this process began
         self.refresh = refresh
         self.registry = CollectorRegistry()
         self.registry.register(self)

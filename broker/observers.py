@@ -1,6 +1,9 @@
-"""From what parts tell to metrics: the one place where both are known."""
+"""From what parts tell to metrics and to the log: the one place where all are known."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
+
+import structlog
 
 from bridges.kafka_session import BatchTaken
 from broker.metrics import Metrics
@@ -8,12 +11,21 @@ from broker.pipeline import Stages
 from broker.store.records import Batch
 from schemas.records import Message, Rejection
 
+log = structlog.get_logger()
+
 
 class Observers:
-    """Told by the pipeline, the supervisor, the drains and the bridges what happens."""
+    """Told by the pipeline, the supervisor, the drains and the bridges what happens.
+
+    Attributes
+    ----------
+    away
+        By source: why it is not connected, as long as it is not.
+    """
 
     def __init__(self, metrics: Metrics) -> None:
         self.metrics = metrics
+        self.away: dict[str, str] = {}
 
     def taken(self, messages: Sequence[Message], batch: Batch, stages: Stages) -> None:
         """A batch is kept."""
@@ -33,6 +45,7 @@ class Observers:
             metrics.add("starcross_capped_total", substream=capped.substream)
         for stage in ("read", "waited", "matched", "kept"):
             metrics.observe("starcross_batch_seconds", getattr(stages, f"{stage}_s"), source=source, stage=stage)
+        _log_batch(len(messages), batch, stages)
 
     def restarted(self, part: str) -> None:
         """A part failed and will be restarted."""
@@ -65,24 +78,26 @@ class Observers:
 
     def kafka_survey(self, source: str) -> "KafkaSurveyMetrics":
         """For a source of alerts over Kafka."""
-        return KafkaSurveyMetrics(self.metrics, source)
+        return KafkaSurveyMetrics(self.metrics, source, self.away)
 
 
 class KafkaSurveyMetrics:
-    """`bridges.kafka_session.KafkaSurveyObserver` for one source."""
+    """`bridges.kafka_session.KafkaSurveyObserver` for one source, which notes in ``away`` why it is not connected."""
 
-    def __init__(self, metrics: Metrics, source: str) -> None:
-        self._metrics, self._source = metrics, source
+    def __init__(self, metrics: Metrics, source: str, away: dict[str, str]) -> None:
+        self._metrics, self._source, self._away = metrics, source, away
         self._lag: dict[tuple[str, int], int] = {}
-        self.disconnected("")
+        self.disconnected("not connected yet")
 
     def connected(self, partitions: int) -> None:  # noqa: ARG002 - as the observer has it
         """A session began."""
         self._lag.clear()
+        self._away.pop(self._source, None)
         self._metrics.set("starcross_source_connected", 1, source=self._source)
 
-    def disconnected(self, detail: str) -> None:  # noqa: ARG002 - as the observer has it
+    def disconnected(self, detail: str) -> None:
         """A session ended."""
+        self._away[self._source] = detail
         self._metrics.set("starcross_source_connected", 0, source=self._source)
 
     def taken(self, batch: BatchTaken) -> None:
@@ -132,3 +147,25 @@ class FolderMetrics:
     def unreadable(self, rejection: Rejection) -> None:
         """A file could not be read at all."""
         self._metrics.add("starcross_rejected_total", source=self._source, reason=str(rejection.reason))
+
+
+def _log_batch(messages: int, batch: Batch, stages: Stages) -> None:
+    """A line a batch, in which a single notice is named; several have a line each."""
+    counted = {
+        "messages": messages,
+        "alerts": sum(map(len, batch.stored)),
+        "cut": sum(map(len, batch.noted)),
+        "notices": len(batch.notices),
+        "maps": len(batch.skymaps),
+        "rejected": dict(Counter(str(rejection.reason) for rejection, _ in batch.rejected)),
+        "coincidences": dict(Counter(str(change.state) for change in batch.changes)),
+        "capped": len(batch.capped),
+    }
+    told = {name: count for name, count in counted.items() if count}
+    took_s = round(stages.read_s + stages.waited_s + stages.matched_s + stages.kept_s, 4)
+    named = [{"trigger": notice.trigger_id, "ivorn": notice.ivorn} for notice in batch.notices]
+    if len(named) == 1:
+        told |= named[0]
+    log.info("batch kept", source=batch.source, **told, took_s=took_s)
+    for notice in named if len(named) > 1 else ():
+        log.info("notice kept", source=batch.source, **notice)

@@ -14,7 +14,7 @@ from broker.interfaces import NoticeSink, Sink
 from broker.store.records import Batch, Delivery
 from schemas.coincidence import to_json
 from schemas.errors import Reason
-from schemas.records import Notice, Publication, Rejection
+from schemas.records import Notice, Rejection
 
 log = structlog.get_logger()
 
@@ -58,8 +58,8 @@ class Watch:
 class Drain:
     """Sends what lies in the outbox of one sink.
 
-    What the next hop refuses is offered `REFUSALS` times and then set aside into the store's quarantine, so that one
-    publication cannot hold up those behind it for ever; whatever else hinders the sink is waited for.
+    What the next hop refuses, or what makes no packet, is offered `REFUSALS` times and then set aside into the store's
+    quarantine, so that it cannot hold up what is behind it for ever; whatever else hinders the sink is waited for.
 
     Parameters
     ----------
@@ -108,7 +108,14 @@ class Drain:
         try:
             await self._hand_over(sink, part)
         except DeliveryRefused as refused:
-            await self._refused(part, refused)
+            place = next(i for i, delivery in enumerate(part) if delivery.publication == refused.publication)
+            await self._outbox.done(self.name, [delivery.id for delivery in part[:place]])  # these were delivered
+            await self._refused(part[place], refused, refused.retry_after_s)
+            return False
+        except ValueError as error:  # a packet that cannot be made, or is too large: no waiting mends that
+            if len(part) > 1:
+                return await self._one_by_one(sink, part)
+            await self._refused(part[0], error, None)
             return False
         except Undelivered as error:
             await self._wait(error, error.retry_after_s)
@@ -130,20 +137,23 @@ class Drain:
         if notice is not None and isinstance(sink, NoticeSink):
             await sink.relay(notice)
 
-    async def _refused(self, part: list[Delivery], refused: DeliveryRefused) -> None:
-        """Those before the refused one were delivered; it is tried again, and at last set aside."""
-        place = next(i for i, delivery in enumerate(part) if delivery.publication == refused.publication)
-        culprit = part[place]
-        await self._outbox.done(self.name, [delivery.id for delivery in part[:place]])
+    async def _one_by_one(self, sink: Sink, part: list[Delivery]) -> bool:
+        """Find out which of them it is."""
+        for delivery in part:
+            if not await self._sent(sink, [delivery]):
+                return False
+        return True
+
+    async def _refused(self, culprit: Delivery, refused: Exception, asked_s: float | None) -> None:
+        """It is tried again, and at last set aside."""
         self._watch.failed(self.name, "refused")
         times = self._refusals[culprit.id] = self._refusals.get(culprit.id, 0) + 1
         if times < REFUSALS:
-            await self._wait(refused, refused.retry_after_s)
+            await self._wait(refused, asked_s)
             return
-        log.error("publication set aside", sink=self.name, **_named(refused.publication), why=str(refused))
-        named = _named(refused.publication)
-        rejection = Rejection(f"{self.name}: {named['id']} r{named['revision']}", Reason.REFUSED, str(refused))
-        body = to_json(refused.publication.coincidence).encode()
+        name, body = _set_aside(culprit)
+        log.error("set aside", sink=self.name, what=name, why=str(refused))
+        rejection = Rejection(f"{self.name}: {name}", Reason.REFUSED, str(refused))
         await self._outbox.commit(Batch(source=self.name, rejected=[(rejection, body)]))
         await self._outbox.done(self.name, [culprit.id])
         del self._refusals[culprit.id]
@@ -171,5 +181,10 @@ def _parts(deliveries: Sequence[Delivery]) -> list[list[Delivery]]:
     return parts
 
 
-def _named(publication: Publication) -> dict[str, str | int]:
-    return {"id": publication.coincidence.id, "revision": publication.coincidence.revision}
+def _set_aside(delivery: Delivery) -> tuple[str, bytes]:
+    """What it is, and what is kept of it."""
+    if delivery.publication is not None:
+        coincidence = delivery.publication.coincidence
+        return f"{coincidence.id} r{coincidence.revision}", to_json(coincidence).encode()
+    assert delivery.notice is not None  # noqa: S101 - one of them is there
+    return delivery.notice.ivorn, delivery.notice.message.body

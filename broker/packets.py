@@ -1,13 +1,12 @@
 """Which packets of a batch are kept: those of matched alerts in full, the others by choice."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from broker.store.options import PacketPolicy
 from broker.store.records import KeptPacket
 from schemas.avro import confluent_id
-from schemas.errors import BadInput
 from schemas.records import Alerts, Bools, Coincidence, Message, State
 
 
@@ -16,7 +15,7 @@ def packets_to_keep(
     stored: Sequence[Alerts],
     changes: Sequence[Coincidence],
     policy: PacketPolicy,
-    strip: Callable[[bytes], bytes],
+    stripped: Mapping[str, bytes],
 ) -> list[KeptPacket]:
     """The packets to keep of what came with a batch.
 
@@ -28,8 +27,8 @@ def packets_to_keep(
         What the batch changed: alerts that are named there matched.
     policy
         For alerts that did not match.
-    strip
-        Makes a packet without its stamps of a packet; one that it cannot read is kept as it is.
+    stripped
+        By origin: packets without their stamps; of others the whole is kept.
     """
     if policy == "none" and not changes:
         return []
@@ -43,9 +42,10 @@ def packets_to_keep(
         matched = _is_among(alerts, matched_ids.get(alerts.survey, set()))
         rows = np.flatnonzero(matched) if policy == "none" else np.arange(len(alerts))
         for row in rows.tolist():
-            body = bodies[str(alerts.origin[row])]
+            origin = str(alerts.origin[row])
+            body = bodies[origin]
             if policy == "stripped" and not matched[row]:
-                body = _stripped(body, strip)
+                body = stripped.get(origin, body)
             kept.append(
                 KeptPacket(
                     alerts.survey,
@@ -62,10 +62,3 @@ def packets_to_keep(
 
 def _is_among(alerts: Alerts, ids: set[int]) -> Bools:
     return np.isin(alerts.alert_id, np.fromiter(ids, np.int64, len(ids)))
-
-
-def _stripped(body: bytes, strip: Callable[[bytes], bytes]) -> bytes:
-    try:
-        return strip(body)
-    except BadInput:
-        return body

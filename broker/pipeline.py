@@ -1,6 +1,6 @@
 """What every source's ``emit`` does: read a batch, match it, keep what came of it, and only then say that it is taken.
 
-Reading and the making of densities run in threads. The engine has one turn at a time, on the loop, in short steps.
+What `broker.intake` read in threads is given to the engine, which has one turn at a time, on the loop, in short steps.
 Whoever has the turn hands its batch to the store before the next gets it, so that the store's order is the engine's.
 """
 
@@ -18,6 +18,7 @@ from bridges.emit import NOWHERE, Positions
 from bridges.linked_maps import linking_notice
 from broker.clocks import Clock
 from broker.config import Config
+from broker.intake import map_of, take_in
 from broker.interfaces import Matcher
 from broker.packets import packets_to_keep
 from broker.reader import Reader
@@ -25,12 +26,10 @@ from broker.store.options import PacketPolicy
 from broker.store.records import Batch, Capped, CoincidenceEntry, Entry, KeptNotice, KeptSkyMap, NoticeEntry
 from broker.substreams import Router, Substream, SubstreamOptions, night_of_instant
 from matchers.engine import Engine
-from schemas.densities import skymap_of
-from schemas.errors import BadSkyMap, Reason
+from schemas.errors import Reason
 from schemas.reading import MapFile
-from schemas.records import Alerts, Coincidence, Message, Notice, Receipt, Rejection, Role
+from schemas.records import Alerts, Coincidence, Message, Notice, Receipt, Rejection
 from schemas.sky import SkyMap
-from schemas.skymap import read_skymap
 from schemas.survey import SURVEYS
 from schemas.times import US_PER_DAY
 
@@ -208,17 +207,14 @@ class Pipeline:
 
     async def _take(self, source: str, messages: Sequence[Message], positions: Positions, *, relayed: bool) -> Receipt:
         began_s = perf_counter()
-        readings = await self.reader.read_async(messages)
-        rejected = [rejection for reading in readings for rejection in reading.rejections]
-        notices = [notice for reading in readings for notice in reading.notices]
-        heard = await asyncio.to_thread(self._with_densities, notices, rejected) if notices else []
-        maps = [skymap for reading in readings for skymap in reading.skymaps]
-        densities = await asyncio.to_thread(_densities_of, maps, rejected) if maps else []
-        alerts = [part for reading in readings for part in reading.alerts]
+        read = await take_in(
+            self.reader, messages, include_tests=self._include_tests, strip=self._packets == "stripped"
+        )
+        rejected, notices = read.rejected, [notice for notice, _ in read.heard]
 
         async def work() -> Batch:
-            changes, stored, noted = await self._match(alerts, heard)
-            linked, changed = await self._link(densities, rejected)
+            changes, stored, noted = await self._match(read.alerts, read.heard)
+            linked, changed = await self._link(read.maps, rejected)
             changes += changed
             bad = {rejection.origin for rejection in rejected}
             bodies = {message.origin: message.body for message in messages if message.origin in bad}
@@ -227,7 +223,7 @@ class Pipeline:
                 positions=positions,
                 stored=stored,
                 noted=noted,
-                packets=packets_to_keep(messages, stored, changes, self._packets, self.reader.without_stamps),
+                packets=packets_to_keep(messages, stored, changes, self._packets, read.stripped),
                 notices=[KeptNotice(n.message, self._clock(), n.ivorn, n.trigger_id) for n in notices],
                 skymaps=linked,
                 rejected=[(rejection, bodies.get(rejection.origin, b"")) for rejection in rejected],
@@ -244,12 +240,8 @@ class Pipeline:
 
     async def _take_skymap(self, trigger_id: str, ivorn: str, url: str, message: Message) -> Receipt:
         began_s = perf_counter()
-        rejected: tuple[Rejection, ...] = ()
-        skymap: SkyMap | None = None
-        try:
-            skymap = await asyncio.to_thread(read_skymap, message.body)
-        except BadSkyMap as error:
-            rejected = (Rejection(message.origin, error.reason, error.detail),)
+        rejected: list[Rejection] = []
+        skymap = await asyncio.to_thread(map_of, message, rejected)
 
         async def work() -> Batch:
             if skymap is None:
@@ -260,7 +252,7 @@ class Pipeline:
             return Batch(source=MAPS, skymaps=[kept], changes=changes, **self._addressed(changes))
 
         await self._in_turn(work, [message], perf_counter() - began_s)
-        return Receipt(0 if rejected else 1, rejected)
+        return Receipt(0 if rejected else 1, tuple(rejected))
 
     async def _act(self, source: str, act: Callable[[], Iterable[list[Coincidence]]]) -> None:
         async def work() -> Batch:
@@ -355,33 +347,6 @@ class Pipeline:
         capped = [Capped(name, night_of_instant(c.changed_us), c.id, c.revision) for name, c in routes.capped]
         return {"outbox": outbox, "capped": capped}
 
-    def _with_densities(
-        self, notices: Sequence[Notice], rejected: list[Rejection]
-    ) -> list[tuple[Notice, SkyMap | None]]:
-        """Each notice with the density of the position that it states."""
-        made: list[tuple[Notice, SkyMap | None]] = []
-        for notice in notices:
-            try:
-                made.append((notice, self.density(notice)))
-            except BadSkyMap as error:
-                made.append((notice, None))
-                rejected.append(Rejection(notice.message.origin, error.reason, error.detail))
-        return made
-
-    def density(self, notice: Notice) -> SkyMap | None:
-        """The density of the position that a notice states; None if it states none, or is not searched.
-
-        Raises
-        ------
-        BadSkyMap
-            If its position makes no density.
-        """
-        if notice.trigger_id is None or notice.localisation is None:
-            return None
-        if not self._include_tests and notice.role in {Role.TEST, Role.MOCK}:
-            return None
-        return skymap_of(notice.localisation)
-
 
 class Inlet:
     """What a source emits to: `bridges.emit.Emit`."""
@@ -398,16 +363,6 @@ class Inlet:
     async def __call__(self, messages: Sequence[Message], positions: Positions = NOWHERE) -> Receipt:
         """Take a batch in."""
         return await self._take(messages, positions)
-
-
-def _densities_of(maps: Sequence[MapFile], rejected: list[Rejection]) -> list[tuple[MapFile, SkyMap]]:
-    made = []
-    for file in maps:
-        try:
-            made.append((file, read_skymap(file.body)))
-        except BadSkyMap as error:
-            rejected.append(Rejection(file.origin, error.reason, error.detail))
-    return made
 
 
 async def _in_steps(steps: Iterator[list[Coincidence]]) -> list[Coincidence]:

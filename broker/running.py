@@ -3,7 +3,8 @@
 import asyncio
 import signal
 from argparse import Namespace
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
 
@@ -16,10 +17,12 @@ from broker.health import HealthServer
 from broker.log import configure_logging
 from broker.metrics import Metrics
 from broker.observers import Observers
-from broker.service import Plan, Service
+from broker.plan import Plan
+from broker.service import Service
 from broker.service_manager import ServiceManager
 from broker.status import checks, refresh, status
 from broker.store.store import Store
+from schemas.errors import ConfigurationError
 
 log = structlog.get_logger()
 
@@ -53,20 +56,14 @@ async def _serve(plan: Plan, load: Callable[[], Plan]) -> int:
         loop.add_signal_handler(number, stopping.set)
     loop.add_signal_handler(signal.SIGHUP, reloading.set)
     clock = DataClock() if plan.config.service.clock == "data" else WallClock()
-    store = await Store.open(plan.folder / plan.config.store.folder, plan.config.store, clock)
     metrics = Metrics()
-    service = Service(plan, store, clock, Observers(metrics), load)
-    metrics.refresh = partial(refresh, service)
-    await service.restore()
-    section = plan.config.service
-    server = HealthServer(
-        str(section.http_address),
-        section.http_port,
-        metrics=metrics,
-        checks=partial(checks, service),
-        status=partial(status, service),
-    )
-    async with server:
+    async with AsyncExitStack() as stack:
+        store = await Store.open(plan.folder / plan.config.store.folder, plan.config.store, clock)
+        stack.push_async_callback(store.close)
+        service = Service(plan, store, clock, Observers(metrics), load)
+        metrics.refresh = partial(refresh, service)
+        await service.restore()
+        server = await stack.enter_async_context(_listening(service, metrics))
         service.start()
         log.info("running", sources=sorted(plan.sources), sinks=sorted(plan.sinks), http=server.url)
         manager.ready(service.in_a_line())
@@ -81,6 +78,27 @@ async def _serve(plan: Plan, load: Callable[[], Plan]) -> int:
             task.cancel()
         await service.stop()
     return 1 if failed else 0
+
+
+@asynccontextmanager
+async def _listening(service: Service, metrics: Metrics) -> AsyncIterator[HealthServer]:
+    section = service.plan.config.service
+    server = HealthServer(
+        str(section.http_address),
+        section.http_port,
+        metrics=metrics,
+        checks=partial(checks, service),
+        status=partial(status, service),
+    )
+    try:
+        await server.__aenter__()
+    except OSError as error:
+        where = f"{section.http_address}:{section.http_port}"
+        raise ConfigurationError(f"service.http_port: {where} cannot be listened at: {error.strerror}") from error
+    try:
+        yield server
+    finally:
+        await server.__aexit__(None, None, None)
 
 
 async def _until_stopped(stopping: asyncio.Event, service: Service) -> bool:
@@ -99,7 +117,10 @@ async def _reload(service: Service, manager: ServiceManager, reloading: asyncio.
         await reloading.wait()
         reloading.clear()
         manager.reloading()
-        await service.reload()
+        try:
+            await service.reload()
+        except Exception:
+            log.exception("the configuration could not be read again")
         manager.ready(service.in_a_line())
 
 

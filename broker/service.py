@@ -2,94 +2,34 @@
 
 import asyncio
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
-from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from time import perf_counter
-from typing import Any, Self
+from typing import Any
 
 import structlog
 
-from broker.clocks import Clock
-from broker.config import Config
-from broker.interfaces import Matcher, Source
+from broker.clocks import Clock, WallClock
+from broker.intake import density
+from broker.interfaces import Source
 from broker.live_maps import LiveMaps
 from broker.observers import Observers
 from broker.outgoing import Drain, Watch
-from broker.parts import SINK_KINDS, SOURCE_KINDS, Surroundings, sink_options, source_options
-from broker.pipeline import Audience, Hooks, Pipeline, make_engine
+from broker.parts import SINK_KINDS, SOURCE_KINDS, Surroundings
+from broker.pipeline import Hooks, Pipeline, make_engine
+from broker.plan import Plan
 from broker.reader import Reader, make_reader
-from broker.registry import make_matchers
 from broker.replay import software_name
 from broker.store.records import Delivery, KeptSkyMap
 from broker.store.store import Store
-from broker.substreams import Router, Substream, make_substreams
+from broker.substreams import Router
 from broker.supervisor import Supervisor
+from matchers.engine import Engine
 from schemas.errors import BadSkyMap, ConfigurationError
 from schemas.records import Message, Notice
 from schemas.sky import SkyMap
 from schemas.skymap import read_skymap
-from schemas.voevent_out import VoeventAuthor
 
 log = structlog.get_logger()
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """A configuration, checked to the last part: what a service is made of.
-
-    Attributes
-    ----------
-    folder
-        Where relative paths of the configuration start.
-    sources, sinks
-        Options by name.
-    """
-
-    config: Config
-    folder: Path
-    matchers: list[Matcher]
-    substreams: list[Substream]
-    sources: dict[str, Any]
-    sinks: dict[str, Any]
-
-    @classmethod
-    def of(cls, config: Config, folder: Path) -> Self:
-        """Check everything that can be checked without connecting.
-
-        Raises
-        ------
-        ConfigurationError
-            Naming the key.
-        """
-        return cls(
-            config,
-            folder,
-            make_matchers(config, folder),
-            make_substreams(config.substreams, folder),
-            source_options(config),
-            sink_options(config),
-        )
-
-    @property
-    def with_reactor(self) -> bool:
-        """Whether a source needs Twisted's reactor."""
-        return any(SOURCE_KINDS[self.config.sources[name].kind].with_reactor for name in self.sources)
-
-    @property
-    def author(self) -> VoeventAuthor:
-        """Who publishes VOEvents."""
-        return VoeventAuthor(**self.config.voevent.model_dump())
-
-    def audience(self) -> Audience:
-        """Which sink gets what."""
-        every = frozenset(self.config.substreams)
-        sections = {name: self.config.sinks[name] for name in self.sinks}
-        return Audience(
-            {name: every if s.substreams is None else frozenset(s.substreams) for name, s in sections.items()},
-            tuple(name for name, section in sections.items() if section.relay_notices),
-        )
 
 
 class Service:
@@ -128,7 +68,7 @@ class Service:
             include_tests=config.triggers.include_tests,
             observe=observers.map_fetched,
         )
-        self._around = Surroundings(plan.folder, plan.author, software_name(), clock, observers)
+        self._around = _surroundings(plan, observers)
 
     async def restore(self) -> None:
         """Fill the engine with what is stored."""
@@ -136,33 +76,46 @@ class Service:
         restored = await self.store.restore(self.pipeline.engine, self._read_notices, _read_skymap)
         log.info("restored", seconds=round(perf_counter() - began_s, 3), **_shown(restored))
         self.pipeline.router = Router(self.plan.substreams, await self.store.sent())
-        for trigger in self.pipeline.engine.triggers():
-            self.clock.saw(trigger.time_us)
+        for instant_us in _instants_us(self.pipeline.engine):
+            self.clock.saw(instant_us)
         self.maps.want_missing(self.pipeline.engine)
 
+    @property
+    def is_past(self) -> bool:
+        """Whether the clock is the data's: how long something waited by it says nothing."""
+        return not isinstance(self.clock, WallClock)
+
     def start(self) -> None:
-        """Start all parts."""
+        """Start all parts.
+
+        Raises
+        ------
+        ConfigurationError
+            If one cannot be made, such as for want of a secret. None was started then.
+        """
+        made = self.plan.made(self._around)
         for name in self.plan.sinks:
             self._start_sink(name)
         self.supervisor.start("maps", self.maps.run)
         self.supervisor.start("maintenance", self._maintain)
-        for name in self.plan.sources:
-            self._start_source(name)
+        for name, source in made.items():
+            self._start_source(name, source)
 
     async def stop(self) -> None:
-        """Stop reading, finish what is under way, send what can be sent in the set time, and close."""
+        """Stop reading, finish what is under way, and send what can be sent in the set time."""
         within_s = self.plan.config.service.stop_within_s
         loop = asyncio.get_running_loop()
         ends_s = loop.time() + within_s
         await self.supervisor.stop([*self._running(self.sources, "source"), "maps", "maintenance"], within_s=within_s)
-        await self.pipeline.close()
-        if not self.pipeline.failed.done():
-            with suppress(TimeoutError):
-                async with asyncio.timeout_at(max(ends_s, loop.time())):
+        try:
+            async with asyncio.timeout_at(ends_s):
+                await self.pipeline.close()
+                if not self.pipeline.failed.done():
                     await self._flushed()
+        except TimeoutError:
+            log.warning("not all is finished in time", stop_within_s=within_s, store=self.store.trouble)
         await self.supervisor.stop(within_s=max(1.0, ends_s - loop.time()))
-        left = {name: backlog.count for name in self.store.sinks() if (backlog := self.store.backlog(name)).count}
-        await self.store.close()
+        left = {name: self.store.backlog(name).count for name in self.store.sinks()}
         log.info("stopped", waiting_for_sinks=left)
 
     def in_a_line(self) -> str:
@@ -177,16 +130,18 @@ class Service:
         the next start on.
         """
         try:
-            plan = await asyncio.to_thread(self._load)
+            # Modules are imported and secrets read: not on the loop.
+            plan, around, made = await asyncio.to_thread(self._loaded)
         except ConfigurationError as error:
             log.warning("configuration not changed", why=str(error))
             return
-        old, self.plan = self.plan, plan
+        old, self.plan, self._around = self.plan, plan, around
         fixed = [name for name in _FIXED if getattr(old.config, name) != getattr(plan.config, name)]
         if fixed:
             log.warning("counts from the next start on", sections=fixed)
-        self._around = replace(self._around, folder=plan.folder, author=plan.author)
-        await self._change(self.sources, "source", old.sources, plan.sources, self._start_source)
+        await self._change(
+            self.sources, "source", old.sources, plan.sources, lambda name: self._start_source(name, made[name])
+        )
         self.pipeline.router = self.pipeline.router.with_substreams(plan.substreams)
         self.pipeline.audience = plan.audience()
         await self._change(self.drains, "sink", _with_sections(old), _with_sections(plan), self._start_sink)
@@ -200,11 +155,16 @@ class Service:
             await self.pipeline.act("configuration", search)
         log.info("configuration changed", matchers=[matcher.name for matcher in plan.matchers])
 
-    def _start_source(self, name: str) -> None:
-        kind = SOURCE_KINDS[self.plan.config.sources[name].kind]
-        source = kind.make(name, self.plan.sources[name], self._around)
+    def _loaded(self) -> tuple[Plan, Surroundings, dict[str, Source]]:
+        plan = self._load()
+        if plan.with_reactor and not self.plan.with_reactor:
+            raise ConfigurationError("sources: VOEvents over VTP are taken in from the next start on")
+        around = _surroundings(plan, self.observers)
+        return plan, around, plan.made(around, self.plan)
+
+    def _start_source(self, name: str, source: Source) -> None:
         self.sources[name] = source
-        inlet = self.pipeline.inlet(name, relayed=kind.relayed)
+        inlet = self.pipeline.inlet(name, relayed=SOURCE_KINDS[self.plan.config.sources[name].kind].relayed)
         self.supervisor.start(f"source {name}", partial(source.run, inlet))
 
     def _start_sink(self, name: str) -> None:
@@ -228,6 +188,7 @@ class Service:
         await self.supervisor.stop([f"{what} {name}" for name in gone])
         for name in gone:
             del running[name]
+            self.observers.away.pop(name, None)
         for name in new:
             if name not in running:
                 start(name)
@@ -259,9 +220,9 @@ class Service:
         """The notices of a kept message, with their densities."""
         for notice in self._reader.read_one(message).notices:
             try:
-                yield notice, self.pipeline.density(notice)
-            except BadSkyMap:
-                yield notice, None  # as when it came in
+                yield notice, density(notice, include_tests=self.plan.config.triggers.include_tests)
+            except Exception:  # noqa: BLE001 - as when it came in, with its rejection told then
+                yield notice, None
 
     def _notice_of(self, delivery: Delivery) -> Notice | None:
         if delivery.notice is None:
@@ -277,7 +238,18 @@ _FIXED = ("cuts", "survey_cuts", "triggers", "lsst", "store", "maps", "service")
 
 
 def _with_sections(plan: Plan) -> dict[str, Any]:
-    return {name: (options, plan.config.sinks[name]) for name, options in plan.sinks.items()}
+    return {name: (options, plan.config.sinks[name], plan.author) for name, options in plan.sinks.items()}
+
+
+def _surroundings(plan: Plan, observers: Observers) -> Surroundings:
+    # Those whom bridges speak to live by the wall's clock, whatever nights are played.
+    return Surroundings(plan.folder, plan.author, software_name(), WallClock(), observers)
+
+
+def _instants_us(engine: Engine) -> Iterator[int]:
+    """What the clock saw: alerts, by the night, and triggers."""
+    yield from (night.start_us for night in engine.index.nights())
+    yield from (trigger.time_us for trigger in engine.triggers())
 
 
 def _read_skymap(kept: KeptSkyMap) -> SkyMap | None:

@@ -25,9 +25,11 @@ def checks(service: Service) -> dict[str, str]:
         silent_s = getattr(source, "silent_for_s", None)
         if silent_s is not None and silent_s > LONGEST_SILENCE_S:
             told[f"source {name}"] = f"no heartbeat for {silent_s:.0f} s"
+        if name in service.observers.away:
+            told[f"source {name}"] = f"not connected: {service.observers.away[name]}"
     for name in service.drains:
         age_s = outbox_age_s(service, name)
-        if age_s > LONGEST_OUTBOX_AGE_S:
+        if age_s > LONGEST_OUTBOX_AGE_S and not service.is_past:
             told[f"sink {name}"] = f"{service.store.backlog(name).count} wait, the oldest for {age_s:.0f} s"
     return told
 
@@ -84,6 +86,9 @@ def status(service: Service) -> dict[str, Any]:
                 **_told(getattr(drain.sink, "broadcaster", None)),
             }
             for name, drain in service.drains.items()
+        },
+        "outboxes_without_sink": {
+            name: store.backlog(name).count for name in store.sinks() if name not in service.drains
         },
         "substreams": [substream.name for substream in service.pipeline.router.substreams],
         "maps_pending": service.maps.pending,

@@ -37,6 +37,7 @@ class Reason(StrEnum):
     UNSUPPORTED = "unsupported"
     UNLINKED = "unlinked"
     REFUSED = "refused"
+    INTERNAL = "internal"
 
 
 class StarcrossError(Exception):

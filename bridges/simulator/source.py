@@ -2,17 +2,21 @@
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
 from itertools import islice
+from typing import Final
 
 from bridges.emit import Emit
 from bridges.simulator.night import TimedMessage, simulate, simulate_on
 from bridges.simulator.plan import NightPlan
 from schemas.records import Message
 
+_TAKEN: Final = "messages"
+
 
 class SimulatorSource:
-    """Brings simulated alerts and notices in, in order of their time.
+    """Brings simulated alerts and notices in, in order of their time; started again, it goes on behind what was kept.
 
     Parameters
     ----------
@@ -50,7 +54,8 @@ class SimulatorSource:
         """Bring everything in; return after the last batch."""
         # The simulation computes for seconds before the first message, and each batch takes some tens of milliseconds:
         # not on the event loop.
-        messages = self._messages()
+        messages, before = self._messages(), emit.positions.get(_TAKEN, 0)
+        await asyncio.to_thread(deque, islice(messages, before), 0)
         batch = await asyncio.to_thread(self._take, messages)
         started_s, sent = self._clock(), 0
         while batch:
@@ -58,9 +63,13 @@ class SimulatorSource:
                 # A batch is due when its last message is.
                 due_s = started_s + (sent + len(batch)) / self._alerts_per_s
                 await self._sleep(max(0.0, due_s - self._clock()))
-            await emit(batch)
             sent += len(batch)
+            await emit(batch, {_TAKEN: before + sent})
             batch = await asyncio.to_thread(self._take, messages)
+
+    async def check(self) -> str:
+        """For `starcross check --connect`: there is nothing to try."""
+        return "makes its own messages"
 
     def _messages(self) -> Iterator[TimedMessage]:
         if self._endless:

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from bridges.attempts import listen_once
 from bridges.notice_packets import NoticePackets
 from bridges.vtp.broadcaster import Broadcaster
 from bridges.vtp.options import BroadcastOptions
@@ -56,6 +57,10 @@ class VtpSink:
         self.broadcaster = Broadcaster(options, f"ivo://{author.authority}/{author.stream}", folder, now_us)
         self._notices = NoticePackets(author, software)
         self._testing: asyncio.Task[None] | None = None
+
+    async def check(self) -> str:
+        """For `starcross check --connect`: whether its port is free; raises ConnectionError if it is not."""
+        return listen_once(self._options.address, self._options.port)
 
     async def __aenter__(self) -> Self:
         await self.broadcaster.__aenter__()

@@ -12,6 +12,7 @@ from lxml import etree
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
+from bridges.attempts import listen_once
 from bridges.emit import Emit
 from bridges.vtp_in.connection import Connection, IpAddress, address_of
 from bridges.vtp_in.handover import Handover, Observe, Outcome, uncounted
@@ -127,6 +128,10 @@ class VtpReceiverSource:
         sockets = self._server.sockets if self._server is not None else ()
         address = next((f"{host}:{port}" for host, port in (s.getsockname()[:2] for s in sockets)), None)
         return ReceiverStatus(address, dict(Counter(str(author) for author in self._open.values())))
+
+    async def check(self) -> str:
+        """For `starcross check --connect`: whether its port is free; raises ConnectionError if it is not."""
+        return listen_once(self._options.address, self._options.port)
 
     async def run(self, emit: Emit) -> None:
         """Bring events in until cancelled.

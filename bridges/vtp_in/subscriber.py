@@ -15,6 +15,7 @@ from lxml import etree
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
+from bridges.attempts import reach
 from bridges.emit import Emit
 from bridges.vtp_in.connection import Connection
 from bridges.vtp_in.handover import Handover, Observe, Outcome, uncounted
@@ -181,6 +182,18 @@ class VtpSubscriberSource:
     def status(self) -> Sequence[RemoteStatus]:
         """How it stands with each remote."""
         return [replace(status) for status in self._statuses]
+
+    async def check(self) -> str:
+        """For `starcross check --connect`: whether the remotes can be reached.
+
+        Raises
+        ------
+        ConnectionError
+            Naming the first that cannot.
+        """
+        for remote, context in zip(self._options.remotes, self._contexts, strict=True):
+            await reach(remote.host, remote.port, context)
+        return f"{len(self._contexts)} remotes listen"
 
     async def run(self, emit: Emit) -> None:
         """Bring events in until cancelled; raises what ``emit`` raises."""

@@ -159,3 +159,28 @@ async def test_a_failure_nobody_foresaw_is_for_the_supervisor():
     with pytest.raises(ZeroDivisionError):
         await Drain("out", lambda: sink, MemoryOutbox([publication(1)]), read).run()
     assert sink.opened == 0
+
+
+async def test_what_makes_no_packet_is_found_among_others_and_set_aside():
+    def hinder(publications: Sequence[Publication]) -> None:
+        if any(offered.coincidence.id == "c2" for offered in publications):
+            raise ValueError("a number is not finite")
+
+    sink = ListSink(hinder)
+    outbox = await drained(sink, [publication(1), publication(2), publication(3)])
+    assert sink.sent == ["c1", "c3"]
+    ((rejection, body),) = outbox.kept[0].rejected
+    assert (rejection.origin, rejection.reason) == ("out: c2 r2", Reason.REFUSED)
+    assert rejection.detail == "a number is not finite"
+    assert b'"id":"c2"' in body.replace(b" ", b"")
+
+
+async def test_a_notice_that_makes_no_packet_is_set_aside_with_its_bytes():
+    class Choosy(ListSink):
+        async def relay(self, notice: Notice) -> None:  # noqa: ARG002
+            raise ValueError("too large")
+
+    sink = Choosy()
+    outbox = await drained(sink, [notice(1), publication(2)])
+    assert sink.sent == ["c2"]
+    assert [(r.origin, body) for r, body in outbox.kept[0].rejected] == [("out: ivo://x", GOOD_NOTICE)]
