@@ -10,22 +10,44 @@ import shlex
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
 
 import pytest
 from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+from pydantic_core import to_jsonable_python
 from rich.console import Console
 
 from bridges import archives
+from bridges.kafka_options import KafkaOptions, OauthOptions
+from bridges.kafka_writer import KafkaWriterOptions
+from bridges.map_fetcher import MapFetchOptions
+from bridges.options import Secret
 from bridges.simulator import NightPlan, simulate
+from bridges.vtp.options import AccessList, TlsOptions
+from bridges.vtp_in.options import HandoverOptions, Remote
 from broker import inputs
-from broker.__main__ import build_parser, main
-from broker.config import Config, LsstSection, MatcherSection, ReplaySection, TriggersSection, VoeventSection
-from broker.registry import make_matchers
+from broker.__main__ import STORE_ACTIONS, build_parser, main
+from broker.config import (
+    Config,
+    LsstSection,
+    MatcherSection,
+    ReplaySection,
+    ServiceSection,
+    SinkSection,
+    SourceSection,
+    TriggersSection,
+    VoeventSection,
+)
+from broker.parts import SINK_KINDS, SOURCE_KINDS, options_class
+from broker.plan import Plan
+from broker.store.options import StoreOptions
+from broker.substreams import SubstreamOptions
 from broker.tables import coincidence_table, found_against_injected_table
 from matchers.cuts import REASONS, Cuts
 from matchers.ledger import Cause
 from matchers.options import BUILTIN
+from matchers.selection import Selection, fields_of_conditions
 from schemas import bounded, bounded_json, classic_fermi, classic_gamma, classic_other, classic_swift, moc, reading, xml
 from schemas.bounded_json import JsonLimits
 from schemas.coincidence import from_json, json_schema
@@ -38,14 +60,42 @@ from schemas.survey import SURVEYS
 from schemas.writer_schema import AvroLimits
 from tests.pages import PAGES, PROJECT, code, fenced, first_cells, tables, text_of
 
-SECTIONS: dict[str, type[BaseModel]] = {
+SHARED: dict[str, type[BaseModel]] = {
+    "A Kafka cluster": KafkaOptions,
+    "Writing to Kafka": KafkaWriterOptions,
+    "VOEvents that come in": HandoverOptions,
+}
+"""Options of several kinds of sources and sinks, documented once."""
+TABLES: dict[str, type[BaseModel]] = {
     "`[cuts]`": Cuts,
     "`[triggers]`": TriggersSection,
-    "`[matchers.NAME]`": MatcherSection,
     "`[lsst]`": LsstSection,
     "`[voevent]`": VoeventSection,
     "`[replay]`": ReplaySection,
-} | {f"Kind `{name}`": kind.options for name, kind in BUILTIN.items()}
+    "`[store]`": StoreOptions,
+    "`[maps]`": MapFetchOptions,
+    "`[service]`": ServiceSection,
+}
+KINDS: dict[str, type[BaseModel]] = {
+    **{f"Kind `{name}`": kind.options for name, kind in BUILTIN.items()},
+    **{f"Source `{name}`": options_class(kind) for name, kind in SOURCE_KINDS.items()},
+    **{f"Sink `{name}`": options_class(kind) for name, kind in SINK_KINDS.items()},
+}
+SECTIONS: dict[str, type[BaseModel]] = {
+    **TABLES,
+    "`[matchers.NAME]`": MatcherSection,
+    "`[sources.NAME]`": SourceSection,
+    "`[sinks.NAME]`": SinkSection,
+    "`[substreams.NAME]`": SubstreamOptions,
+    **KINDS,
+    **SHARED,
+    "OAuth tokens": OauthOptions,
+    "Remote brokers": Remote,
+    "Access lists": AccessList,
+    "TLS": TlsOptions,
+    "Secrets": Secret,
+}
+REQUIRED = "required"
 
 
 @pytest.fixture(scope="module")
@@ -66,50 +116,129 @@ def found(tmp_path_factory) -> Path:
 
 
 def value_of(cell: str) -> Any:
-    """The default that a table states: a TOML value, or a word for None."""
-    return tomllib.loads(f"value = {code(cell)[0]}")["value"] if code(cell) else None
+    """The default that a table states: a TOML value, or a word: "required", or another for what is not set."""
+    return tomllib.loads(f"value = {code(cell)[0]}")["value"] if code(cell) else cell if cell == REQUIRED else None
+
+
+def default_of(field: FieldInfo) -> Any:
+    """The default of an option, as TOML has it."""
+    if field.is_required():
+        return REQUIRED
+    value = field.get_default(call_default_factory=True)
+    if isinstance(value, BaseModel):  # a table of its own
+        assert value == type(value)()
+        return None
+    return to_jsonable_python(value)
+
+
+def own_fields(model: type[BaseModel]) -> dict[str, FieldInfo]:
+    """The fields of a model that no other table documents."""
+    shared = [other for other in SHARED.values() if issubclass(model, other) and model is not other]
+    elsewhere = {name for other in shared for name in other.model_fields}
+    return {name: field for name, field in model.model_fields.items() if name not in elsewhere}
 
 
 @pytest.mark.parametrize("heading", SECTIONS)
 def test_the_keys_of_a_section_are_all_documented_with_their_defaults(heading):
-    documented = {code(row[0])[0]: value_of(row[2]) for row in tables("docs/configuration.md")[heading]}
-    fields = SECTIONS[heading].model_fields
-    assert documented == {name: field.default for name, field in fields.items()}
-    assert all(len(row) == 4 and row[3] for row in tables("docs/configuration.md")[heading])
+    rows = tables("docs/configuration.md")[heading]
+    documented = {code(row[0])[0]: value_of(row[2]) for row in rows}
+    assert documented == {name: default_of(field) for name, field in own_fields(SECTIONS[heading]).items()}
+    assert len(documented) == len(rows)
+    assert all(len(row) == 4 and row[3] for row in rows)
+
+
+@pytest.mark.parametrize("heading", SECTIONS)
+def test_every_word_that_a_key_can_have_is_documented(heading):
+    meanings = {code(row[0])[0]: row[2] + row[3] for row in tables("docs/configuration.md")[heading]}
+    for name, field in own_fields(SECTIONS[heading]).items():
+        words = literals(field.annotation)
+        named = {word.strip('"') for word in code(meanings[name])}
+        assert [word for word in words if word not in named] == [], f"{heading}, {name}"
+
+
+def literals(annotation: Any) -> list[str]:
+    """The words that an annotation lists."""
+    if get_origin(annotation) is Literal:
+        return [word for word in get_args(annotation) if isinstance(word, str)]
+    return [word for part in get_args(annotation) for word in literals(part)]
+
+
+def test_the_shared_keys_are_linked_from_the_kinds_that_have_them():
+    sections = re.split(r"^#+ ", text_of("docs/configuration.md"), flags=re.MULTILINE)
+    prose_of = {section.partition("\n")[0]: section for section in sections}
+    for heading, model in KINDS.items():
+        for shared, options in SHARED.items():
+            anchor = shared.lower().replace(" ", "-")
+            assert (f"(#{anchor})" in prose_of[heading]) == issubclass(model, options), (heading, shared)
 
 
 def test_every_section_is_documented():
     headings = set(re.findall(r"^#+ (.+)$", text_of("docs/configuration.md"), re.MULTILINE))
     sections = {found[1] for heading in headings if (found := re.search(r"`\[(\w+)", heading))}
     assert sections == set(Config.model_fields)
-    assert set(tables("docs/configuration.md")) == set(SECTIONS)
+    assert set(tables("docs/configuration.md")) == set(SECTIONS) | {"Fields of a condition"}
     assert set(SECTIONS) <= headings
 
 
+def test_every_field_of_a_condition_is_documented():
+    rows = tables("docs/configuration.md")["Fields of a condition"]
+    assert [name for row in rows for name in code(row[1])] == list(fields_of_conditions())
+
+
+def test_the_conditions_that_are_shown_can_be_read():
+    (block,) = (one for one in fenced(text_of("docs/configuration.md"), "text") if "trigger." in one)
+    for line in block.splitlines():
+        assert Selection.of(line)
+
+
+def shipped() -> dict[str, Any]:
+    """The shipped configuration with all that is commented out there."""
+    text = re.sub(r"^# ?(?=\[|\w+ = )", "", text_of("config/starcross.toml"), flags=re.MULTILINE)
+    return tomllib.loads(text)
+
+
 def test_the_shipped_configuration_holds_every_key():
-    text = text_of("config/starcross.toml")
-    uncommented = re.sub(r"^# (?=\[|\w+ = )", "", text, flags=re.MULTILINE)
-    shipped = tomllib.loads(uncommented)
-    cuts = shipped.pop("survey_cuts")
-    assert cuts
-    assert all(set(keys) <= set(Cuts.model_fields) for keys in cuts.values())
-    matchers = shipped.pop("matchers")
+    matchers = shipped()["matchers"]
     assert set(matchers) == set(BUILTIN)
     for name, keys in matchers.items():
         assert set(keys) - {"kind", "enabled"} <= set(BUILTIN[name].options.model_fields)
+        own = set(BUILTIN[name].options.model_fields) - {"missions"}
+        assert own <= set(keys), f"matchers.{name} of config/starcross.toml lacks a key"
     everything = {key for keys in matchers.values() for key in keys}
     assert everything | {"python"} == set(MatcherSection.model_fields).union(
         *(kind.options.model_fields for kind in BUILTIN.values())
     )
-    assert "`python = " in text
-    for name, kind in BUILTIN.items():
-        own = set(kind.options.model_fields) - {"missions"}
-        assert own <= set(matchers[name]), f"matchers.{name} of config/starcross.toml lacks a key"
-    assert {section: set(keys) for section, keys in shipped.items()} == {
-        heading.strip("`[]"): set(model.model_fields)
-        for heading, model in SECTIONS.items()
-        if heading.startswith("`[") and "NAME" not in heading
-    }
+    assert "`python = " in text_of("config/starcross.toml")
+    tables_of = {heading.strip("`[]"): set(model.model_fields) for heading, model in TABLES.items()}
+    assert {name: set(keys) for name, keys in shipped().items() if name in tables_of} == tables_of
+    assert set(shipped()) == set(Config.model_fields)
+    cuts = shipped()["survey_cuts"]
+    assert cuts
+    assert all(set(keys) <= set(Cuts.model_fields) for keys in cuts.values())
+
+
+@pytest.mark.parametrize(("what", "kinds"), [("sources", SOURCE_KINDS), ("sinks", SINK_KINDS)])
+def test_the_shipped_configuration_shows_every_kind(what, kinds):
+    sections = shipped()[what]
+    assert sorted(section["kind"] for section in sections.values()) == sorted(kinds)
+    every = set(SinkSection.model_fields if what == "sinks" else SourceSection.model_fields)
+    named = {key for section in sections.values() for key in section}
+    assert every <= named
+
+
+def test_the_shipped_configuration_shows_every_key_of_substreams():
+    named = {key for section in shipped()["substreams"].values() for key in section}
+    assert named == set(SubstreamOptions.model_fields)
+
+
+def test_the_defaults_that_the_shipped_configuration_shows_are_the_defaults():
+    for heading, model in TABLES.items():
+        shown = shipped()[heading.strip("`[]")]
+        defaults = {name: default_of(field) for name, field in model.model_fields.items()}
+        unset = {name for name, default in defaults.items() if default is None}  # an example is shown
+        assert {name: value for name, value in shown.items() if name not in unset} == {
+            name: default for name, default in defaults.items() if default is not None
+        }
 
 
 def test_the_surveys_and_the_cuts_are_named():
@@ -138,7 +267,7 @@ def test_every_command_is_documented():
 def test_the_options_of_a_command_are_all_documented(name):
     documented = {cell.split()[0] for cell in first_cells("docs/commands.md", f"`starcross {name}`")}
     options = {
-        max(action.option_strings, key=len, default=action.metavar)
+        max(action.option_strings, key=len, default=action.metavar or action.dest.upper())
         for action in commands()[name]._actions
         if not {"--help", "--verbose"} & set(action.option_strings)
     }
@@ -150,6 +279,10 @@ def test_the_options_of_a_command_are_all_documented(name):
 def test_the_exit_codes_are_those_of_the_help():
     documented = {row[0] for row in tables("docs/commands.md")["Commands"]}
     assert documented == set(re.findall(r"^ +(\d+) ", build_parser().epilog or "", re.MULTILINE))
+
+
+def test_every_action_on_a_store_is_documented():
+    assert first_cells("docs/commands.md", "What can be done with a store") == list(STORE_ACTIONS)
 
 
 def shell_lines() -> Iterator[tuple[str, str]]:
@@ -342,7 +475,7 @@ def test_the_example_of_an_own_matcher_is_the_file():
 )
 def test_toml_snippets_are_valid_configurations(block):
     config = Config.model_validate(tomllib.loads(block))
-    assert make_matchers(config, PROJECT / "config/examples")
+    assert Plan.of(config, PROJECT / "config/examples").matchers
     for survey in config.survey_cuts:
         assert config.cuts_of(survey) != config.cuts
 
