@@ -69,7 +69,8 @@ class LiveMaps:
         digest = blake2b(body, digest_size=16).digest()
         if self._unusable.get(ivorn) == digest:
             return False  # the same page that says "soon" is not put into quarantine each time
-        notice = next((known for known in self._pipeline.engine.unmapped() if known.ivorn == ivorn), None)
+        async with self._pipeline.turn:
+            notice = next((known for known in self._pipeline.engine.unmapped() if known.ivorn == ivorn), None)
         if notice is None or notice.trigger_id is None:
             return True  # withdrawn or expired meanwhile
         receipt = await self._pipeline.take_skymap(

@@ -204,10 +204,12 @@ class Service:
         """Expire and seal now and then."""
         while True:
             await asyncio.sleep(self.plan.config.service.maintain_every_s)
+            engine = self.pipeline.engine
             async with self.pipeline.turn:
-                engine = self.pipeline.engine
-                gone = engine.expire(self.clock())
+                # With millions of alerts these take longer than the loop may be held up.
+                gone = await asyncio.to_thread(engine.expire, self.clock())
                 expiring = self.store.expire(engine.horizon_us, gone)
+                await asyncio.to_thread(engine.index.grow)
             await expiring
             sealed = await self.store.seal(engine, self.pipeline.turn)
             if gone or sealed:
