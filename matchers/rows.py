@@ -59,14 +59,6 @@ class Texts:
             np.concatenate([part.utf8 for part in parts]), np.concatenate([part.lengths() for part in parts])
         )
 
-    def __len__(self) -> int:
-        return len(self.end)
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of both arrays."""
-        return self.utf8.nbytes + self.end.nbytes
-
     def take(self, rows: Ints) -> Strings:
         """The texts in these rows, shape (n,), as wide as the longest of them."""
         return self.taken([(self, rows)])
