@@ -20,6 +20,7 @@ from rich.console import Console
 
 from bridges import archives
 from bridges.kafka_options import KafkaOptions, OauthOptions
+from bridges.kafka_sink import KafkaAvroOptions, KafkaVoeventOptions
 from bridges.kafka_writer import KafkaWriterOptions
 from bridges.map_fetcher import MapFetchOptions
 from bridges.options import Secret
@@ -323,6 +324,17 @@ def schema_fields(schema: dict[str, Any], node: dict[str, Any], prefix: str = ""
 def test_every_field_of_a_coincidence_is_documented():
     schema = json_schema()
     assert first_cells("docs/outputs.md", "A coincidence") == list(schema_fields(schema, schema))
+
+
+def test_every_topic_in_kafka_is_documented():
+    avro, voevent = KafkaAvroOptions.model_fields, KafkaVoeventOptions.model_fields
+    rows = tables("docs/outputs.md")["What the service sends"]
+    topics = {code(row[0])[0]: code(row[1]) for row in rows if len(row) == 4}
+    assert topics == {
+        avro["topic"].default: ["kafka-avro"],
+        voevent["topic"].default: ["kafka-voevent"],
+        voevent["notices_topic"].default: ["kafka-voevent"],
+    }
 
 
 def test_every_reason_is_documented():
