@@ -8,11 +8,13 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.complete
 BUILT := $(VENV)/.built
 DEMO_DIR ?= starcross-demo
+SEED ?= 1
+KILLS ?= 100
 # The newest Python from 3.11 on that really runs (a shim of a version manager may not).
 FIND_PYTHON = for p in $(PYTHON) python3.11 python3.12 python3.13 python3.14 python3 python; do \
 	if $$p -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then echo $$p; exit 0; fi; done; exit 1
 
-.PHONY: help setup demo test check format lint types floors docs lock clean
+.PHONY: help setup demo test check format lint types floors docs torture lock clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -57,6 +59,9 @@ floors: $(STAMP)
 
 docs: $(BUILT)
 	$(BIN)/python -m pytest -q tests/test_docs.py tests/test_pages.py --doctest-modules schemas matchers
+
+torture: $(BUILT)  ## kill the service a hundred times under load, Kafka too, and compare what is left (SEED=2 KILLS=500)
+	$(BIN)/python -m tests.e2e.torture --seed $(SEED) --kills $(KILLS)
 
 lock:  ## resolve constraints.txt anew, for every Python from 3.11 on
 	@python=$$($(FIND_PYTHON)) && rm -rf build/lock && $$python -m venv build/lock && build/lock/bin/python -m pip install --quiet uv

@@ -463,7 +463,7 @@ def _join(shared: Path, used: contextlib.ExitStack) -> str:
                 return str(running["bootstrap"])
             users.close()
         server = own_kafka()
-        server.open()
         used.callback(server.release)
+        server.open()
         state.write_text(json.dumps({"folder": str(server.folder), "bootstrap": server.bootstrap}))
         return server.bootstrap
