@@ -1,11 +1,10 @@
 """``starcross check --connect``: every connection of a configuration tried once."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from time import perf_counter
-from typing import Any, Protocol
 
 from broker.clocks import WallClock
 from broker.metrics import Metrics
@@ -14,18 +13,10 @@ from broker.parts import SINK_KINDS, SOURCE_KINDS, Surroundings
 from broker.plan import Plan
 from broker.replay import software_name
 from broker.store.store import Store
+from schemas.errors import ConfigurationError
 
+Check = Callable[[], Awaitable[str]]
 LONGEST_S = 20.0
-
-
-class Checkable(Protocol):
-    """What every source and sink can do before it runs."""
-
-    async def check(self) -> str:
-        """Try the connection once, and tell a person what is there. Nothing is read, sent or left behind.
-
-        Raises whatever hinders it, with a text for a person.
-        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,19 +44,31 @@ class Tried:
 async def try_connections(plan: Plan) -> list[Tried]:
     """Try the store and every source and sink, all at once; nothing is read or sent."""
     around = Surroundings(plan.folder, plan.author, software_name(), WallClock(), Observers(Metrics()))
-    asked: list[tuple[str, Callable[[], Awaitable[str]]]] = [("store", lambda: _try_store(plan))]
-    for kind, options, sections, make in (
+    # One after the other: modules that import each other do not like to be imported by several threads.
+    checks = await asyncio.to_thread(lambda: list(_checks(plan, around)))
+    store = _try("store", partial(_try_store, plan))
+    return list(await asyncio.gather(store, *(_try(part, check) for part, check in checks)))
+
+
+def _checks(plan: Plan, around: Surroundings) -> Iterator[tuple[str, Check]]:
+    """By part: how it is tried. One that cannot be made is tried in vain."""
+    for what, options, sections, kinds in (
         ("source", plan.sources, plan.config.sources, SOURCE_KINDS),
         ("sink", plan.sinks, plan.config.sinks, SINK_KINDS),
     ):
-        asked.extend(
-            (f"{kind} {name}", partial(_try_part, make[sections[name].kind].make, name, given, around))
-            for name, given in options.items()
-        )
-    return list(await asyncio.gather(*(_try(name, check) for name, check in asked)))
+        for name, given in options.items():
+            try:
+                check: Check = kinds[sections[name].kind].make(name, given, around).check
+            except ConfigurationError as error:
+                check = partial(_fail, error)
+            yield f"{what} {name}", check
 
 
-async def _try(part: str, check: Callable[[], Awaitable[str]]) -> Tried:
+async def _fail(error: Exception) -> str:
+    raise error
+
+
+async def _try(part: str, check: Check) -> Tried:
     began_s = perf_counter()
     what, trouble = "", ""
     try:
@@ -76,13 +79,6 @@ async def _try(part: str, check: Callable[[], Awaitable[str]]) -> Tried:
     except Exception as error:  # noqa: BLE001 - whatever a connection raises is what is asked for
         trouble = str(error) or type(error).__name__
     return Tried(part, what, trouble, round(perf_counter() - began_s, 3))
-
-
-async def _try_part(
-    make: Callable[[str, Any, Surroundings], Any], name: str, options: Any, around: Surroundings
-) -> str:
-    part: Checkable = await asyncio.to_thread(make, name, options, around)
-    return await part.check()
 
 
 async def _try_store(plan: Plan) -> str:

@@ -23,6 +23,12 @@ class Source(Protocol):
         What is wrong with a single message is for ``emit`` to find out and never ends the source.
         """
 
+    async def check(self) -> str:
+        """Try once whether it could run, and tell a person what is there. Nothing is read, and no trace is left.
+
+        Raises whatever hinders it, with a text for a person.
+        """
+
 
 class Sink(Protocol):
     """Takes coincidences out."""
@@ -42,6 +48,9 @@ class Sink(Protocol):
         Raises whatever hinders it, and is called again then, later, with the same ones first: ids are
         deterministic, so that a receiver recognises what it had.
         """
+
+    async def check(self) -> str:
+        """Try once, outside of the context, whether it could send; as `Source.check`. Nothing is sent."""
 
 
 @runtime_checkable

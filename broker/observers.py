@@ -33,19 +33,21 @@ class Observers:
         metrics.add("starcross_messages_total", len(messages), source=source)
         metrics.add("starcross_message_bytes_total", sum(len(message.body) for message in messages), source=source)
         metrics.add("starcross_notices_total", len(batch.notices), source=source)
-        for rejection, _ in batch.rejected:
-            metrics.add("starcross_rejected_total", source=source, reason=str(rejection.reason))
+        rejected = Counter(str(rejection.reason) for rejection, _ in batch.rejected)
+        for reason, count in rejected.items():
+            metrics.add("starcross_rejected_total", count, source=source, reason=reason)
         for alerts in batch.stored:
             metrics.add("starcross_alerts_stored_total", len(alerts), survey=alerts.survey)
         for alerts in batch.noted:
             metrics.add("starcross_alerts_cut_total", len(alerts), survey=alerts.survey)
-        for change in batch.changes:
-            metrics.add("starcross_changes_total", state=str(change.state))
-        for capped in batch.capped:
-            metrics.add("starcross_capped_total", substream=capped.substream)
+        states = Counter(str(change.state) for change in batch.changes)
+        for state, count in states.items():
+            metrics.add("starcross_changes_total", count, state=state)
+        for substream, count in Counter(capped.substream for capped in batch.capped).items():
+            metrics.add("starcross_capped_total", count, substream=substream)
         for stage in ("read", "waited", "matched", "kept"):
             metrics.observe("starcross_batch_seconds", getattr(stages, f"{stage}_s"), source=source, stage=stage)
-        _log_batch(len(messages), batch, stages)
+        _log_batch(len(messages), batch, rejected, states, stages)
 
     def restarted(self, part: str) -> None:
         """A part failed and will be restarted."""
@@ -149,7 +151,7 @@ class FolderMetrics:
         self._metrics.add("starcross_rejected_total", source=self._source, reason=str(rejection.reason))
 
 
-def _log_batch(messages: int, batch: Batch, stages: Stages) -> None:
+def _log_batch(messages: int, batch: Batch, rejected: Counter[str], states: Counter[str], stages: Stages) -> None:
     """A line a batch, in which a single notice is named; several have a line each."""
     counted = {
         "messages": messages,
@@ -157,8 +159,8 @@ def _log_batch(messages: int, batch: Batch, stages: Stages) -> None:
         "cut": sum(map(len, batch.noted)),
         "notices": len(batch.notices),
         "maps": len(batch.skymaps),
-        "rejected": dict(Counter(str(rejection.reason) for rejection, _ in batch.rejected)),
-        "coincidences": dict(Counter(str(change.state) for change in batch.changes)),
+        "rejected": dict(rejected),
+        "coincidences": dict(states),
         "capped": len(batch.capped),
     }
     told = {name: count for name, count in counted.items() if count}

@@ -30,7 +30,7 @@ def packets_to_keep(
     stripped
         By origin: packets without their stamps; of others the whole is kept.
     """
-    if policy == "none" and not changes:
+    if not stored or (policy == "none" and not changes):
         return []
     matched_ids: dict[str, set[int]] = {}
     for change in changes:

@@ -121,6 +121,8 @@ class Audience:
     relays: tuple[str, ...] = ()
 
 
+ROUTED_AT_ONCE = 100
+"""More changes are routed in a thread: substreams' conditions take some microseconds each."""
 EVERYTHING = Substream("all", SubstreamOptions(), lambda _: True)
 
 
@@ -228,7 +230,7 @@ class Pipeline:
                 skymaps=linked,
                 rejected=[(rejection, bodies.get(rejection.origin, b"")) for rejection in rejected],
                 changes=changes,
-                **self._addressed(changes, notices if relayed else ()),
+                **await self._addressed(changes, notices if relayed else ()),
             )
 
         await self._in_turn(work, messages, perf_counter() - began_s)
@@ -249,7 +251,7 @@ class Pipeline:
             now_us = self._clock()
             changes = await _in_steps(self.engine.put_skymap(trigger_id, ivorn, skymap, now_us))
             kept = KeptSkyMap(trigger_id=trigger_id, ivorn=ivorn, url=url, body=message.body, heard_us=now_us)
-            return Batch(source=MAPS, skymaps=[kept], changes=changes, **self._addressed(changes))
+            return Batch(source=MAPS, skymaps=[kept], changes=changes, **await self._addressed(changes))
 
         await self._in_turn(work, [message], perf_counter() - began_s)
         return Receipt(0 if rejected else 1, tuple(rejected))
@@ -257,7 +259,7 @@ class Pipeline:
     async def _act(self, source: str, act: Callable[[], Iterable[list[Coincidence]]]) -> None:
         async def work() -> Batch:
             changes = await _in_steps(iter(act()))
-            return Batch(source=source, changes=changes, **self._addressed(changes))
+            return Batch(source=source, changes=changes, **await self._addressed(changes))
 
         await self._in_turn(work, [], 0.0)
 
@@ -334,11 +336,19 @@ class Pipeline:
             )
         return kept, changes
 
-    def _addressed(self, changes: Sequence[Coincidence], notices: Sequence[Notice] = ()) -> dict[str, Any]:
-        """Outbox and capped changes, for a batch."""
+    async def _addressed(self, changes: Sequence[Coincidence], notices: Sequence[Notice] = ()) -> dict[str, Any]:
+        """Outbox and capped changes, for a batch; within a turn."""
+        if len(changes) <= ROUTED_AT_ONCE:
+            return self._entries(changes, notices)
+        return await asyncio.to_thread(self._entries, changes, notices)
+
+    def _entries(self, changes: Sequence[Coincidence], notices: Sequence[Notice]) -> dict[str, Any]:
         routes = self.router.route(changes)
+        failed: dict[str, list[Exception]] = {}
         for name, error in routes.failed:
-            log.error("substream's function failed", substream=name, error=f"{type(error).__name__}: {error}")
+            failed.setdefault(name, []).append(error)
+        for name, errors in failed.items():
+            log.error("substream's function failed", substream=name, times=len(errors), exc_info=errors[0])
         outbox: list[Entry] = [NoticeEntry(sink, notice.ivorn) for notice in notices for sink in self.audience.relays]
         for change, names in routes.sent:
             for sink, wanted in self.audience.substreams.items():

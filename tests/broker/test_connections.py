@@ -1,9 +1,12 @@
 """`starcross check --connect`: every connection tried once, and what is told of it."""
 
 import asyncio
+import json
 import socket
-import ssl
-from contextlib import asynccontextmanager
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from broker import connections
@@ -12,6 +15,7 @@ from broker.plan import Plan
 from broker.store.options import StoreOptions
 from broker.store.store import Store
 from tests.broker.test_parts import KEY, config_of
+from tests.conftest import PROJECT
 from tests.e2e.conftest import run
 
 
@@ -20,17 +24,20 @@ async def tried(folder: Path, text: str) -> dict[str, Tried]:
     return {one.part: one for one in await try_connections(Plan.of(config_of(folder, text), folder))}
 
 
-@asynccontextmanager
-async def listening(answer: bytes = b""):
-    """A port where somebody listens, and says something."""
+def told(folder: Path, text: str) -> tuple[int, dict[str, Tried]]:
+    """By the command, in a process of its own: what speaks VTP brings Twisted's reactor, which lasts as long."""
+    (folder / "key").write_text(KEY)
+    (folder / "x.toml").write_text(text)
+    command = [sys.executable, "-m", "broker", "check", str(folder / "x.toml"), "--connect", "--json"]
+    ran = subprocess.run(command, check=False, cwd=PROJECT, capture_output=True, text=True, timeout=120)
+    return ran.returncode, {one["part"]: Tried(**one) for one in json.loads(ran.stdout)["connections"]}
 
-    async def serve(_, writer):
-        writer.write(answer)
-        writer.close()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    async with server:
-        yield server.sockets[0].getsockname()[1]
+@contextmanager
+def listening() -> Iterator[int]:
+    """A port where somebody listens."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
 
 
 def closed_port() -> int:
@@ -38,11 +45,11 @@ def closed_port() -> int:
         return server.getsockname()[1]
 
 
-async def test_what_is_there_is_told(tmp_path):
+def test_what_is_there_is_told(tmp_path):
     (tmp_path / "dropped").mkdir()
     (tmp_path / "dropped" / "x.xml").write_text("<x/>")
-    async with listening() as port:
-        found = await tried(
+    with listening() as port:
+        code, found = told(
             tmp_path,
             f"""
             [sources.folder]
@@ -74,30 +81,27 @@ async def test_what_is_there_is_told(tmp_path):
             path = '-'
             """,
         )
-    assert {one.trouble for one in found.values()} == {""}
-    assert {name: one.what.replace(str(port), "PORT") for name, one in found.items() if name != "sinks vtp"} | {
-        "sink vtp": ""
-    } == {
+    assert (code, {one.trouble for one in found.values()}) == (0, {""})
+    assert found.pop("sink vtp").what.endswith("is free")
+    assert {name: one.what for name, one in found.items()} == {
         "store": "can be opened",
         "source folder": "1 entries",
         "source night": "1 files, 0.0 MiB",
         "source sim": "makes its own messages",
         "source remote": "1 remotes listen",
         "source authors": "127.0.0.1 has free ports",
-        "sink vtp": "",
-        "sink hook": "http://127.0.0.1:PORT listens; nothing was posted",
+        "sink hook": f"http://127.0.0.1:{port} listens; nothing was posted",
         "sink lines": f"{tmp_path}/new can be written to",
         "sink out": "standard output",
     }
-    assert found["sink vtp"].what.endswith("is free")
     assert not (tmp_path / "new").exists(), "nothing is left behind"
 
 
-async def test_what_hinders_is_told_part_by_part(tmp_path):
+def test_what_hinders_is_told_part_by_part(tmp_path):
     (tmp_path / "file").write_text("")
     closed = closed_port()
-    async with listening(b"no TLS here") as port:
-        found = await tried(
+    with listening() as port:
+        code, found = told(
             tmp_path,
             f"""
             [sources.folder]
@@ -128,7 +132,7 @@ async def test_what_hinders_is_told_part_by_part(tmp_path):
             port = {port}
             [sinks.hook]
             kind = 'webhook'
-            url = 'https://127.0.0.1:{port}/secret-path'
+            url = 'https://127.0.0.1:{closed}/secret-path'
             secret = {{file = 'key'}}
             [sinks.without_key]
             kind = 'webhook'
@@ -139,9 +143,10 @@ async def test_what_hinders_is_told_part_by_part(tmp_path):
             path = 'file/out.jsonl'
             """,
         )
+    assert code == 1
     hindered = {name: one.trouble for name, one in found.items() if one.trouble}
     assert hindered.keys() == found.keys() - {"store"}
-    for name, told in {
+    for name, expected in {
         "source folder": "No such file",
         "source night": "no such file or folder",
         "source remote": f"127.0.0.1:{closed} cannot be reached",
@@ -150,12 +155,12 @@ async def test_what_hinders_is_told_part_by_part(tmp_path):
         "source gcn": "GCN: ",
         "sink avro": f"Kafka at 127.0.0.1:{closed}",
         "sink vtp": f"127.0.0.1 port {port} cannot be listened at: Address already in use",
-        "sink hook": f"127.0.0.1:{port} cannot be reached",
+        "sink hook": f"127.0.0.1:{closed} cannot be reached",
         "sink without_key": "secret cannot be read",
         "sink lines": "cannot be written to",
     }.items():
-        assert told in hindered[name], name
-    assert not any("secret-path" in told or KEY in told for told in hindered.values())
+        assert expected in hindered[name], name
+    assert not any("secret-path" in trouble or KEY in trouble for trouble in hindered.values())
 
 
 async def test_a_store_that_is_in_use_is_told(tmp_path):
@@ -169,7 +174,7 @@ async def test_a_store_that_is_in_use_is_told(tmp_path):
 
 
 async def test_who_does_not_answer_is_given_up(tmp_path, monkeypatch):
-    monkeypatch.setattr(connections, "LONGEST_S", 0.05)
+    monkeypatch.setattr(connections, "LONGEST_S", 1.0)
 
     async def silent(reader, writer):
         await reader.read()
@@ -180,8 +185,7 @@ async def test_who_does_not_answer_is_given_up(tmp_path, monkeypatch):
         port = server.sockets[0].getsockname()[1]
         text = f"[sinks.x]\nkind = 'webhook'\nurl = 'https://127.0.0.1:{port}/'\nsecret = {{file = 'key'}}\n"
         found = await tried(tmp_path, text)
-    assert found["sink x"].trouble == "no answer within 0 s"
-    assert ssl.create_default_context().check_hostname
+    assert found["sink x"].trouble == "no answer within 1 s"
 
 
 def test_the_command_shows_it_and_says_with_its_exit_code_whether_all_works(tmp_path):

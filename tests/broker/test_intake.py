@@ -68,7 +68,7 @@ async def test_a_mistake_in_making_a_density_costs_only_the_density(monkeypatch)
 
 
 @pytest.mark.parametrize(
-    ("raised", "reason"), [(None, Reason.NOT_A_MAP), (ZeroDivisionError("a mistake"), Reason.INTERNAL)]
+    ("raised", "reason"), [(None, Reason.UNKNOWN_FORMAT), (ZeroDivisionError("a mistake"), Reason.INTERNAL)]
 )
 def test_a_map_that_cannot_be_read_is_rejected(monkeypatch, raised, reason):
     if raised is not None:

@@ -86,7 +86,7 @@ async def test_what_is_no_map_goes_into_quarantine_once_and_is_asked_for_again()
         it.files["/map.fits"] = b"<html>soon</html>"
         it.maps.want(it.hear())
         await it.until(lambda: it.outcomes.count("unusable") >= 3)
-        assert [[r.reason for r, _ in batch.rejected] for batch in it.kept.batches] == [[Reason.NOT_A_MAP]]
+        assert [[r.reason for r, _ in batch.rejected] for batch in it.kept.batches] == [[Reason.UNKNOWN_FORMAT]]
         it.files["/map.fits"] = MAP
         await it.until(lambda: not it.maps.pending)
         assert len(it.kept.batches) == 2

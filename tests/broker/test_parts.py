@@ -1,6 +1,8 @@
 """The kinds of sources and sinks: each can be made of its options, and a wrong option is told with its key."""
 
 import inspect
+import subprocess
+import sys
 from importlib import import_module
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from broker.parts import SINK_KINDS, SOURCE_KINDS, SourceKind, Surroundings, opt
 from broker.plan import Plan
 from schemas.errors import ConfigurationError
 from schemas.voevent_out import VoeventAuthor
+from tests.conftest import PROJECT
 
 KEY = "whsec_" + "A" * 32
 SOURCES = {
@@ -32,6 +35,8 @@ SINKS = {
     "webhook": "url = 'https://example.org/hook'\nsecret = {file = 'key'}",
     "json-lines": "",
 }
+ALONE = [kind for kind, of_kind in SOURCE_KINDS.items() if of_kind.with_reactor]
+"""They bring Twisted's reactor, which lasts as long as the process: they are made in one of their own."""
 EVERY = [*(("sources", kind) for kind in SOURCE_KINDS), *(("sinks", kind) for kind in SINK_KINDS)]
 
 
@@ -54,7 +59,7 @@ def test_the_minimal_options_of_every_kind_are_tested():
     assert (SOURCES.keys(), SINKS.keys()) == (SOURCE_KINDS.keys(), SINK_KINDS.keys())
 
 
-@pytest.mark.parametrize(("part", "kind"), EVERY)
+@pytest.mark.parametrize(("part", "kind"), [(part, kind) for part, kind in EVERY if kind not in ALONE])
 def test_every_kind_can_be_made_of_its_minimal_options(part, kind, tmp_path):
     plan = Plan.of(config_of(tmp_path, minimal(part, kind)), tmp_path)
     around = surroundings(tmp_path)
@@ -66,6 +71,22 @@ def test_every_kind_can_be_made_of_its_minimal_options(part, kind, tmp_path):
         made = SINK_KINDS[kind].make("x", plan.sinks["x"], around)
         assert inspect.iscoroutinefunction(made.send)
     assert inspect.iscoroutinefunction(made.check)
+
+
+@pytest.mark.parametrize("kind", ALONE)
+def test_those_with_a_reactor_can_be_made_too(kind, tmp_path):
+    (tmp_path / "x.toml").write_text(minimal("sources", kind))
+    program = f"""
+import inspect, pathlib
+from broker.config import load_config
+from broker.plan import Plan
+from tests.broker.test_parts import surroundings
+folder = pathlib.Path({str(tmp_path)!r})
+made = Plan.of(load_config(folder / "x.toml"), folder).made(surroundings(folder))["x"]
+assert inspect.iscoroutinefunction(made.run) and inspect.iscoroutinefunction(made.check)
+"""
+    ran = subprocess.run([sys.executable, "-c", program], check=False, cwd=PROJECT, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
 
 
 @pytest.mark.parametrize(("part", "kind"), EVERY)

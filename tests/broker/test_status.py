@@ -164,3 +164,4 @@ async def test_a_part_need_not_tell_anything(tmp_path, part):
         service.sources["mute"] = part
         assert status(service)["sources"]["mute"] == {"positions": 0}
         assert metrics.page()
+        del service.sources["mute"]
