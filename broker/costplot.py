@@ -11,6 +11,8 @@ from broker.globe import INK, Target, printable, save
 from schemas.errors import ConfigurationError
 
 _PANELS_ACROSS: Final = 2
+_BELOW_LABEL: Final = -0.13
+"""Where a legend begins, in heights of its panel: below the axis, so that it hides no line."""
 
 
 def draw_cost(target: Target, measurements: Sequence[Measurement]) -> None:
@@ -47,12 +49,15 @@ def draw_cost(target: Target, measurements: Sequence[Measurement]) -> None:
                 yerr=(below, above),
                 marker="o",
                 capsize=3,
+                elinewidth=0.8,
                 label=printable(points[0].name),
             )
         axes.set(xscale="log", yscale="log", xlabel=panel.of, ylabel=f"{panel.unit} (median, lowest to highest)")
         axes.set_title(panel.benchmark, loc="left", fontweight="bold", color=INK)
         axes.grid(visible=True, which="major", alpha=0.3)
-        axes.legend(fontsize=8, labelcolor=INK, framealpha=0.6)
+        axes.legend(
+            fontsize=8, labelcolor=INK, frameon=False, ncols=2, loc="upper left", bbox_to_anchor=(-0.02, _BELOW_LABEL)
+        )
     save(figure, target)
 
 
