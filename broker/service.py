@@ -142,8 +142,9 @@ class Service:
         await self._change(
             self.sources, "source", old.sources, plan.sources, lambda name: self._start_source(name, made[name])
         )
-        self.pipeline.router = self.pipeline.router.with_substreams(plan.substreams)
-        self.pipeline.audience = plan.audience()
+        async with self.pipeline.turn:
+            self.pipeline.router = self.pipeline.router.with_substreams(plan.substreams)
+            self.pipeline.audience = plan.audience()
         await self._change(self.drains, "sink", _with_sections(old), _with_sections(plan), self._start_sink)
         if old.config.matchers != plan.config.matchers or old.matchers != plan.matchers:
             search = partial(
@@ -219,8 +220,13 @@ class Service:
         self.maps.want(notice)
 
     def _read_notices(self, message: Message) -> Iterable[tuple[Notice, SkyMap | None]]:
-        """The notices of a kept message, with their densities."""
-        for notice in self._reader.read_one(message).notices:
+        """The notices of a kept message, with their densities; what a mistake of ours hinders is left out."""
+        try:
+            notices = self._reader.read_one(message).notices
+        except Exception:
+            log.exception("a stored notice cannot be read any more", origin=message.origin)
+            return
+        for notice in notices:
             try:
                 yield notice, density(notice, include_tests=self.plan.config.triggers.include_tests)
             except Exception:  # noqa: BLE001 - as when it came in, with its rejection told then

@@ -1,12 +1,14 @@
 """A live source's batches through the engine."""
 
 import asyncio
+import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from structlog.testing import capture_logs
 
 from bridges.emit import Positions
 from broker.config import load_config
@@ -14,6 +16,7 @@ from broker.pipeline import Audience, Pipeline, make_engine
 from broker.reader import Reader
 from broker.registry import make_matchers
 from broker.store.records import Batch, CoincidenceEntry, NoticeEntry
+from broker.substreams import Router, Substream, SubstreamOptions
 from schemas.catalogue import SchemaCatalogue
 from schemas.errors import Reason
 from schemas.records import Coincidence, Message, State
@@ -260,3 +263,24 @@ async def test_what_the_engine_is_made_to_do_is_kept_too():
     (proposed,) = kept.changes
     await pipe.act("configuration", lambda: [[proposed]])
     assert (kept.batches[-1].source, kept.batches[-1].changes) == ("configuration", [proposed])
+
+
+async def test_many_changes_are_routed_off_the_loop_and_a_function_that_fails_is_told_once():
+    alerts = container(ZTF, [ztf_alert(candid=n, jdstarthist=2458849.75, object_id=f"ZTF{n}") for n in range(150)])
+    threads = set()
+
+    def condition(_: Coincidence) -> bool:
+        threads.add(threading.current_thread().name)
+        raise ZeroDivisionError("not a good function")
+
+    router = Router(
+        [Substream("mine", SubstreamOptions(), condition), Substream("all", SubstreamOptions(), lambda _: 1)]
+    )
+    pipe, kept = pipeline(router=router, audience=Audience({"out": frozenset({"all"})}))
+    await pipe.take("a", [Message(alerts, "many")])
+    with capture_logs() as lines:
+        await pipe.take("a", [NOTICE])
+    assert len(kept.changes) == len(kept.batches[-1].outbox) == 150
+    assert threading.main_thread().name not in threads
+    (line,) = (line for line in lines if line["event"] == "substream's function failed")
+    assert (line["substream"], line["times"]) == ("mine", 150)
