@@ -110,6 +110,12 @@ def remove_leftovers(sealed: Path, named: Collection[str]) -> list[str]:
     return gone
 
 
+def discard(folder: Path) -> None:
+    """Remove a folder whose writing was broken off."""
+    remove_folder(folder)
+    remove_folder(folder.with_name(folder.name + _PARTIAL))
+
+
 def remove_folder(folder: Path) -> None:
     """Remove a folder of columns; whoever has mapped it keeps what they have."""
     if folder.is_dir() and not folder.is_symlink():

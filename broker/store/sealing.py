@@ -1,15 +1,15 @@
 """Stored alerts out of the database's batches into sealed files of columns, which the index maps.
 
 What is written is on the disk before one transaction names it and strikes out the batches that it replaces, so that
-a crash at any moment leaves every alert in one of the two. An error of the disk leaves all as it was, and the next turn
-tries again.
+a crash at any moment leaves every alert in one of the two. An error of the disk, or the end of the process that writes
+the files, leaves all as it was, and the next turn tries again.
 """
 
 import asyncio
 import secrets
 import sqlite3
 from collections import defaultdict
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -18,8 +18,10 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 
-from broker.store.files import SEALED, SealedFile, map_night, remove_folder, write_columns
+from broker.store.files import SEALED, SealedFile, StoreDamaged, map_night, remove_folder, write_columns
 from broker.store.options import StoreOptions
+from broker.store.sealer import MergeParts, SealNight, Work
+from broker.store.sealer_process import SealerFailed, SealerProcess
 from broker.store.writer import Change
 from matchers.engine import Engine
 from matchers.nights import Night, night_of
@@ -82,7 +84,10 @@ class Sealing:
     write: Write
     parts: dict[int, Part] = field(default_factory=dict)
     _closed: list[_Closed] = field(default_factory=list)
+    _sealer: SealerProcess = field(default_factory=SealerProcess)
     _noted_rows: int = 0
+    _owes_checkpoint: bool = False
+    """Whether what objects' states the closed parts made is not written yet."""
     _last_us: int = 0
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -98,33 +103,43 @@ class Sealing:
     async def seal(self, engine: Engine, turn: asyncio.Lock, now_us: int, last_seq: Callable[[], int]) -> int:
         """Seal, merge and take over what is ripe; how many alerts were written. See `Store.seal`."""
         async with self._turn:
-            try:
-                return await self._seal(engine, turn, now_us, last_seq)
-            except OSError as error:
-                _log.error("alerts cannot be sealed, trying again later", trouble=str(error))
-                return 0
+            written = await self._tried(self._seal(engine, turn, now_us, last_seq))
+            for parts in self._to_be_merged(engine, now_us):
+                written += await self._tried(self._merge(engine, turn, parts))
+            return written
+
+    def stop(self) -> None:
+        """Give up what is under way; it is begun again when the store is opened again."""
+        self._sealer.stop()
+
+    async def _tried(self, work: Awaitable[int]) -> int:
+        try:
+            return await work
+        except (OSError, StoreDamaged, SealerFailed) as error:
+            _log.error("alerts cannot be sealed, trying again later", trouble=str(error))
+            return 0
 
     async def _seal(self, engine: Engine, turn: asyncio.Lock, now_us: int, last_seq: Callable[[], int]) -> int:
         async with turn:
+            # All batches so far are in the engine and in the writer's queue: whoever has the turn hands over both.
+            seq = last_seq()
             if self._is_ripe(engine, now_us):
                 self._last_us = now_us
-                # All batches so far are in the engine and in the writer's queue: whoever has the turn hands over both.
-                seq = last_seq()
                 nights = engine.index.close(now_us - _NIGHT_OVER_US, self.options.open_alerts)
                 self._closed += [_Closed(night, seq) for night in nights]
-                checkpoints = await asyncio.to_thread(_checkpoints, engine) if self._is_checkpoint_due() else {}
-                self._noted_rows = 0
-            else:
-                checkpoints = {}
+                self._owes_checkpoint |= bool(nights) or self._noted_rows > self.options.open_alerts
+            checkpoints = await asyncio.to_thread(_checkpoints, engine) if self._owes_checkpoint else {}
+            noted_rows = self._noted_rows
         # What objects' states the closed parts made must be known before the batches go that would tell of them.
         for survey, columns in checkpoints.items():
             await self._write_checkpoint(survey, columns, seq, now_us)
+        if self._owes_checkpoint:
+            self._owes_checkpoint = False
+            self._noted_rows -= noted_rows
         written = 0
         while self._closed:
             written += await self._seal_one(engine, turn, self._closed[0])
             self._closed.pop(0)
-        for parts in self._to_be_merged(engine, now_us):
-            written += await self._merge(engine, turn, parts)
         return written
 
     def _is_ripe(self, engine: Engine, now_us: int) -> bool:
@@ -133,9 +148,6 @@ class Sealing:
             return True
         most = max((night.rows for night in engine.index.nights() if not night.is_closed), default=0)
         return max(most, self._noted_rows) > self.options.open_alerts
-
-    def _is_checkpoint_due(self) -> bool:
-        return bool(self._closed) or self._noted_rows > self.options.open_alerts
 
     async def _write_checkpoint(self, survey: str, columns: Mapping[str, NDArray[Any]], seq: int, now_us: int) -> None:
         name = f"objects-{survey}-{secrets.token_hex(4)}"
@@ -153,20 +165,20 @@ class Sealing:
         await self._remove(await self.write(change))
 
     async def _seal_one(self, engine: Engine, turn: asyncio.Lock, closed: _Closed) -> int:
-        night = await asyncio.to_thread(closed.night.sealed)
-        number = int(night_of(np.array([night.start_us]))[0])
+        survey, number = closed.night.survey, _number_of(closed.night)
 
         def strike_out(database: sqlite3.Connection) -> None:
             database.execute(
-                "DELETE FROM alerts WHERE survey = ? AND night = ? AND seq <= ?", [night.survey, number, closed.seq]
+                "DELETE FROM alerts WHERE survey = ? AND night = ? AND seq <= ?", [survey, number, closed.seq]
             )
 
-        if not night.rows:
+        work = SealNight(closed.night, self._new_folder(survey, number))
+        part = await self._make_part(work, number, strike_out)
+        if part is None:
             await self.write(strike_out)
             return 0
-        part = await self._write_part(night, number, strike_out)
         await self._adopt(engine, turn, part, [closed.night])
-        return night.rows
+        return part.night.rows
 
     def _to_be_merged(self, engine: Engine, now_us: int) -> list[list[Part]]:
         """Sealed parts of nights that are over, where a night has several."""
@@ -179,20 +191,29 @@ class Sealing:
 
     async def _merge(self, engine: Engine, turn: asyncio.Lock, parts: Sequence[Part]) -> int:
         nights = [part.night for part in parts]
-        merged = await asyncio.to_thread(Night.merged, nights)
-        number = int(night_of(np.array([merged.start_us]))[0])
+        survey, number = nights[0].survey, _number_of(nights[0])
         old = [part.folder for part in parts]
-        part = await self._write_part(merged, number, lambda database: _forget(database, "part", old))
-        await self._adopt(engine, turn, part, nights)
+        rows = sum(night.rows for night in nights)
+        work = MergeParts(survey, [self.folder / SEALED / name for name in old], rows, self._new_folder(survey, number))
+        merged = await self._make_part(work, number, lambda database: _forget(database, "part", old))
+        if merged is None:
+            return 0
+        await self._adopt(engine, turn, merged, nights)
         for gone in parts:
             self.parts.pop(gone.id, None)
         await self._remove(old)
-        return merged.rows
+        return merged.night.rows
 
-    async def _write_part(self, night: Night, number: int, replaced: Change[None]) -> Part:
-        """Write a sealed night, and name it in the same transaction that strikes out what it replaces."""
-        name = f"{night.survey}-{number}-{secrets.token_hex(4)}"
-        files = await asyncio.to_thread(write_columns, self.folder / SEALED / name, night.arrays())
+    async def _make_part(self, work: Work, number: int, replaced: Change[None]) -> Part | None:
+        """Write a sealed night, and name it in the same transaction that strikes out what it replaces; None if no alert
+        is left.
+        """
+        files = await asyncio.to_thread(self._sealer.write, work)
+        if not files:
+            return None
+        name = work.folder.name
+        # What is struck out is first seen to be there, in files that can be read.
+        night = await asyncio.to_thread(map_night, work.folder, work.survey)
         (run,) = night.runs
         first_us, last_us = night.start_us + run.first_us, night.start_us + run.last_us
 
@@ -205,9 +226,7 @@ class Sealing:
             )
             return inserted.lastrowid or 0
 
-        part_id = await self.write(change)
-        mapped = await asyncio.to_thread(map_night, self.folder / SEALED / name, night.survey)
-        return Part(part_id, name, mapped)
+        return Part(await self.write(change), name, night)
 
     async def _adopt(self, engine: Engine, turn: asyncio.Lock, part: Part, instead: Sequence[Night]) -> None:
         """Have the index use the mapped files. Where something expired meanwhile it keeps what it has in memory."""
@@ -215,9 +234,16 @@ class Sealing:
             engine.index.adopt(part.night, instead)
         self.parts[part.id] = part
 
+    def _new_folder(self, survey: str, number: int) -> Path:
+        return self.folder / SEALED / f"{survey}-{number}-{secrets.token_hex(4)}"
+
     async def _remove(self, folders: Sequence[str]) -> None:
         for name in folders:
             await asyncio.to_thread(remove_folder, self.folder / SEALED / name)
+
+
+def _number_of(night: Night) -> int:
+    return int(night_of(np.array([night.start_us]))[0])
 
 
 def _checkpoints(engine: Engine) -> dict[str, dict[str, NDArray[Any]]]:

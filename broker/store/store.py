@@ -97,6 +97,7 @@ class Store:
 
     async def close(self) -> None:
         """Write what was handed over, as far as the disk takes it, and let go of the folder."""
+        self._sealing.stop()
         await self._writer.close()
         await self._read(sqlite3.Connection.close)
         self._readers.shutdown(wait=False)
