@@ -23,7 +23,6 @@ from broker.store.records import Delivery, KeptSkyMap
 from broker.store.store import Store
 from broker.substreams import Router
 from broker.supervisor import Supervisor
-from matchers.engine import Engine
 from schemas.errors import BadSkyMap, ConfigurationError
 from schemas.records import Message, Notice
 from schemas.sky import SkyMap
@@ -76,8 +75,8 @@ class Service:
         restored = await self.store.restore(self.pipeline.engine, self._read_notices, _read_skymap)
         log.info("restored", seconds=round(perf_counter() - began_s, 3), **_shown(restored))
         self.pipeline.router = Router(self.plan.substreams, await self.store.sent())
-        for instant_us in _instants_us(self.pipeline.engine):
-            self.clock.saw(instant_us)
+        for night in self.pipeline.engine.index.nights():
+            self.clock.saw(night.start_us)
         self.maps.want_missing(self.pipeline.engine)
 
     @property
@@ -227,6 +226,7 @@ class Service:
             log.exception("a stored notice cannot be read any more", origin=message.origin)
             return
         for notice in notices:
+            self.clock.saw(notice.issued_us or 0)
             try:
                 yield notice, density(notice, include_tests=self.plan.config.triggers.include_tests)
             except Exception:  # noqa: BLE001 - as when it came in, with its rejection told then
@@ -252,12 +252,6 @@ def _with_sections(plan: Plan) -> dict[str, Any]:
 def _surroundings(plan: Plan, observers: Observers) -> Surroundings:
     # Those whom bridges speak to live by the wall's clock, whatever nights are played.
     return Surroundings(plan.folder, plan.author, software_name(), WallClock(), observers)
-
-
-def _instants_us(engine: Engine) -> Iterator[int]:
-    """What the clock saw: alerts, by the night, and triggers."""
-    yield from (night.start_us for night in engine.index.nights())
-    yield from (trigger.time_us for trigger in engine.triggers())
 
 
 def _read_skymap(kept: KeptSkyMap) -> SkyMap | None:

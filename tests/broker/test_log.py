@@ -62,3 +62,16 @@ def test_what_libraries_log_has_the_same_form(capsys):
     first, second = (json.loads(line) for line in capsys.readouterr().err.splitlines())
     assert (first["event"], first["level"], first["logger"]) == ("no host at localhost", "error", "aiohttp")
     assert "ValueError: invalid literal" in second["exception"]
+
+
+@pytest.mark.parametrize("style", ["console", "json"])
+def test_tracebacks_tell_no_values_of_variables(capsys, style):
+    configure_logging(style=style)
+    password = "hunter" * 2
+    try:
+        len(password) / 0
+    except ZeroDivisionError:
+        structlog.get_logger().exception("part failed")
+    err = capsys.readouterr().err
+    assert "division by zero" in err
+    assert password not in err
