@@ -2,17 +2,22 @@
 
 import argparse
 import ast
+import asyncio
+import base64
 import contextlib
 import io
 import json
 import re
 import shlex
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+from lxml import etree
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import to_jsonable_python
@@ -20,15 +25,17 @@ from rich.console import Console
 
 from bridges import archives
 from bridges.kafka_options import KafkaOptions, OauthOptions
-from bridges.kafka_sink import KafkaAvroOptions, KafkaVoeventOptions
+from bridges.kafka_sink import KafkaAvroOptions, KafkaAvroSink, KafkaVoeventOptions
 from bridges.kafka_writer import KafkaWriterOptions
 from bridges.map_fetcher import MapFetchOptions
 from bridges.options import Secret
 from bridges.simulator import NightPlan, simulate
 from bridges.vtp.options import AccessList, TlsOptions
 from bridges.vtp_in.options import HandoverOptions, Remote
+from bridges.webhook import WebhookOptions, WebhookSink
 from broker import inputs
 from broker.__main__ import STORE_ACTIONS, build_parser, main
+from broker.clocks import WallClock
 from broker.config import (
     Config,
     LsstSection,
@@ -40,6 +47,7 @@ from broker.config import (
     TriggersSection,
     VoeventSection,
 )
+from broker.metrics import METRICS
 from broker.parts import SINK_KINDS, SOURCE_KINDS, options_class
 from broker.plan import Plan
 from broker.store.options import StoreOptions
@@ -55,10 +63,13 @@ from schemas.coincidence import from_json, json_schema
 from schemas.errors import Reason
 from schemas.gcn_topics import TOPICS
 from schemas.notice_types import NoticeType
+from schemas.records import Publication
 from schemas.skymap import MapLimits
 from schemas.streams import STREAMS
 from schemas.survey import SURVEYS
+from schemas.voevent_out import VoeventAuthor, voevent_bytes
 from schemas.writer_schema import AvroLimits
+from tests.coincidences import COINCIDENCE, changed
 from tests.pages import PAGES, PROJECT, code, fenced, first_cells, tables, text_of
 
 SHARED: dict[str, type[BaseModel]] = {
@@ -466,10 +477,14 @@ SNIPPETS = [
 def test_python_snippets_run(block, found, monkeypatch, capsys):
     monkeypatch.chdir(found)
     exec(compile(block, "snippet", "exec"), {"__name__": "snippet"})  # noqa: S102 - our own documentation
-    assert capsys.readouterr().out.strip() or "class " in block
+    assert capsys.readouterr().out.strip() or re.search(r"^(class|def) ", block, re.MULTILINE)
 
 
-def test_the_example_of_an_own_matcher_is_the_file():
+@pytest.mark.parametrize(
+    ("page", "says", "file"),
+    [("tutorial.md", "class BrightAfterglows", "own_matcher.py"), ("live.md", "def wanted", "own_substream.py")],
+)
+def test_the_examples_of_own_parts_are_the_files(page, says, file):
     def bare(source: str) -> str:
         tree = ast.parse(source)
         for node in ast.walk(tree):
@@ -478,8 +493,86 @@ def test_the_example_of_an_own_matcher_is_the_file():
                 body.pop(0)
         return ast.dump(tree)
 
-    (snippet,) = (block for block in fenced(text_of("docs/tutorial.md"), "python") if "class BrightAfterglows" in block)
-    assert bare(snippet) == bare(text_of("config/examples/own_matcher.py"))
+    (snippet,) = (block for block in fenced(text_of(f"docs/{page}"), "python") if says in block)
+    assert bare(snippet) == bare(text_of(f"config/examples/{file}"))
+
+
+# --- for those who receive --------------------------------------------------------------------------------------------
+
+
+def defined(name: str) -> Callable[..., Any]:
+    """A function that docs/live.md defines."""
+    (block,) = (one for one in fenced(text_of("docs/live.md"), "python") if f"def {name}(" in one)
+    names: dict[str, Any] = {}
+    exec(compile(block, "docs/live.md", "exec"), names)  # noqa: S102 - our own documentation
+    return names[name]
+
+
+async def test_the_reader_of_a_substream_reads_what_is_sent(kafka):
+    coincidences = defined("coincidences")
+    topic = await kafka.create_topic("starcross.bright-bursts")
+    sent = [changed(id=f"grb-{number}", revision=1) for number in range(3)]
+    async with KafkaAvroSink(KafkaAvroOptions(bootstrap_servers=(kafka.bootstrap,), topic=topic), Path()) as sink:
+        await sink.send([Publication(one, ("bright-bursts",)) for one in sent])
+
+    def read() -> list[dict[str, Any]]:
+        with contextlib.closing(coincidences(kafka.bootstrap, topic, topic)) as reading:
+            return [next(reading) for _ in sent]
+
+    received = await asyncio.to_thread(read)
+    assert [one["id"] for one in received] == [one.id for one in sent]
+    assert received[0]["object"]["object_id"] == sent[0].object.object_id
+    (shown,) = (block for block in fenced(text_of("docs/live.md"), "text") if "for one in coincidences" in block)
+    for name in re.findall(r"one\[([\w\"\]\[]+)\]", shown):
+        value = received[0]
+        for key in name.replace('"', "").split("]["):
+            value = value[key]
+
+
+async def test_the_receiver_of_a_webhook_knows_what_is_genuine(tmp_path):
+    is_genuine = defined("is_genuine")
+    secret, told = f"whsec_{base64.b64encode(bytes(range(32))).decode()}", []
+    (tmp_path / "secret").write_text(secret)
+
+    async def receive(request: web.Request) -> web.Response:
+        body = await request.read()
+        old = {**request.headers, "webhook-timestamp": "1"}
+        told.append(
+            [
+                is_genuine(secret, request.headers, body),
+                is_genuine(secret, request.headers, body + b" "),
+                is_genuine(secret, old, body),
+                is_genuine(f"whsec_{base64.b64encode(bytes(32)).decode()}", request.headers, body),
+            ]
+        )
+        return web.Response()
+
+    app = web.Application()
+    app.router.add_post("/", receive)
+    async with TestServer(app) as server:
+        options = WebhookOptions(url=str(server.make_url("/")), secret=Secret(file=Path("secret")))
+        async with WebhookSink(options, tmp_path, clock=WallClock()) as sink:
+            await sink.send([Publication(COINCIDENCE, ("all",))])
+    assert told == [[True, False, False, False]]
+
+
+def test_the_filter_that_is_shown_is_one_of_our_packets():
+    (line,) = (line for _, line in shell_lines() if line.startswith("twist comet"))
+    (text,) = (word.removeprefix("--filter=") for word in shlex.split(line) if word.startswith("--filter="))
+    author = VoeventAuthor("org.example", "test")
+    kept = [
+        bool(etree.fromstring(voevent_bytes(changed(credible_level=level), author)).xpath(text)) for level in (0.2, 0.7)
+    ]
+    assert kept == [True, False]
+
+
+def test_the_alerts_for_prometheus_ask_for_metrics_that_there_are():
+    (rules,) = fenced(text_of("docs/live.md"), "yaml")
+    expressions = re.findall(r"expr: (.*)", rules)
+    assert len(expressions) == 3
+    assert set(re.findall(r"starcross_\w+", " ".join(expressions))) <= set(METRICS)
+    for name in re.findall(r"\$labels\.(\w+)", rules):
+        assert any(name in row.labels for row in METRICS.values())
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,20 @@ import pytest
 from tests.pages import PAGES, PROJECT, code, prose, text_of
 
 FOLDERS = ("broker", "bridges", "matchers", "schemas", "config", "docs", "tests", "systemd")
-KNOWN_HOSTS = {"doi.org", "example.org", "gcn.nasa.gov", "registry.example.org", "semver.org", "ztf.uw.edu"}
+KNOWN_HOSTS = {
+    "127.0.0.1:8090",
+    "comet.transientskp.org",
+    "doi.org",
+    "example.org",
+    "gcn.nasa.gov",
+    "registry.example.org",
+    "semver.org",
+    "www.standardwebhooks.com",
+    "zerosteiner.github.io",
+    "ztf.uw.edu",
+}
+OF_THE_UNITS = {"/opt/starcross", "/var/lib/starcross"}
+"""Where the units for systemd have the program and the store."""
 
 
 def anchors(path: Path) -> set[str]:
@@ -54,8 +67,15 @@ def test_the_architecture_names_every_module():
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_no_page_names_a_machine(page):
     text = page.read_text(encoding="utf-8")
-    assert re.findall(r"(?<![\w.:/-])/(?:home|root|tmp|usr|var|opt|mnt|srv|work|Users)\b", text) == []
+    named = re.findall(r"(?<![\w.:/-])/(?:home|root|tmp|usr|var|opt|mnt|srv|work|Users)\b[\w/.-]*", text)
+    assert [path for path in named if not any(path.startswith(known) for known in OF_THE_UNITS)] == []
     assert set(re.findall(r"https?://([^/\s)>\"'`]+)", text)) <= KNOWN_HOSTS
+
+
+def test_the_units_have_the_program_and_the_store_where_the_pages_say():
+    unit = text_of("systemd/starcross.service")
+    assert "/opt/starcross/bin/starcross run" in unit
+    assert "StateDirectory=starcross\n" in unit
 
 
 def test_every_page_can_be_found_from_the_readme():
