@@ -17,7 +17,7 @@ from schemas.errors import ConfigurationError
 
 EXIT_CODES = """exit codes:
   0    it ran; inputs that could not be read are reported and do not change this
-  1    a failure of starcross itself (inspect: an input that could not be read)
+  1    a failure of starcross itself (inspect: an input that could not be read; check: a connection that failed)
   2    a wrong call or configuration
   130  interrupted by Ctrl-C (run ends with 0, as on SIGTERM)
 """

@@ -185,10 +185,10 @@ class Service:
     ) -> None:
         """Stop what is gone or differs, and start what is new."""
         gone = [name for name in running if old.get(name) != new.get(name)]
-        await self.supervisor.stop([f"{what} {name}" for name in gone])
         for name in gone:
             del running[name]
             self.observers.away.pop(name, None)
+        await self.supervisor.stop([f"{what} {name}" for name in gone])
         for name in new:
             if name not in running:
                 start(name)

@@ -73,6 +73,30 @@ async def test_a_wrong_configuration_changes_nothing(tmp_path, text, told):
         assert (service.plan, service.drains) == (plan, {"lines": drain})
 
 
+async def test_to_stop_while_it_reloads_does_no_harm(tmp_path):
+    (tmp_path / "dropped").mkdir()
+    cancelled, let_go = asyncio.Event(), asyncio.Event()
+
+    async def stubborn() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            cancelled.set()
+            await let_go.wait()
+
+    async with serving(tmp_path, FOLDER + LINES) as (service, _):
+        await service.supervisor.stop(["source drop"])
+        service.supervisor.start("source drop", stubborn)
+        await asyncio.sleep(0)
+        (tmp_path / "next.toml").write_text(LINES)
+        reloading = asyncio.create_task(service.reload())
+        await cancelled.wait()
+        reloading.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await reloading
+        let_go.set()
+
+
 async def test_what_counts_from_the_next_start_on_is_told(tmp_path):
     async with serving(tmp_path, LINES) as (service, _):
         lines = await reloaded(service, tmp_path, LINES + "[store]\npackets = 'full'\n[cuts]\nenabled = false\n")
