@@ -49,8 +49,9 @@ def catalogue() -> SchemaCatalogue:
     return known
 
 
-def lsst_packets(alerts: Alerts, previous: int) -> Iterator[Message]:
-    """A framed packet of each alert, with so many previous sources, every fifth value of them null.
+def lsst_packets(alerts: Alerts, previous: int, *, new_of: int = _NEW_OF) -> Iterator[Message]:
+    """A framed packet of each alert, with so many previous sources, every fifth value of them null; one in ``new_of``
+    of an object that was first seen lately.
 
     Encoded once, and changed where it tells of identity, time and position: to encode each would take minutes.
     """
@@ -62,7 +63,7 @@ def lsst_packets(alerts: Alerts, previous: int) -> Iterator[Message]:
     alert["cutoutDifference"] = bytes(3 * STAMP_BYTES)
     body = framed(SCHEMA_ID, lsst_schema(), alert)
     mjd, first_mjd = _mjd(alerts.time_us), _mjd(alerts.first_detection_us)
-    first_mjd[np.arange(len(alerts)) % _NEW_OF > 0] -= _OLD_DAYS
+    first_mjd[np.arange(len(alerts)) % new_of > 0] -= _OLD_DAYS
     for row in range(len(alerts)):
         changed = body
         for old, new in (
