@@ -131,7 +131,11 @@ class Router:
         """Where these changes go; of new ones the best ranked are admitted first."""
         admitted: defaultdict[tuple[str, int], set[str]] = defaultdict(set)
         routes = Routes()
-        for change in rank(changes):
+        places: dict[str, int] = {}
+        for place, change in enumerate(rank(changes)):
+            places.setdefault(change.id, place)
+        # Of one coincidence the earlier revision is asked first: what it is not sent for, a better one does not change.
+        for change in sorted(changes, key=lambda change: (places[change.id], change.revision)):
             revision = change.id, change.revision
             for substream in self.substreams:
                 if change.id in self._sent[substream.name]:

@@ -40,6 +40,12 @@ def test_who_was_told_of_a_proposal_hears_of_its_changes_and_its_withdrawal():
     assert names(made.route([revision("a", 3, State.WITHDRAWN)])) == [("a", 3, ("near",))]
 
 
+def test_of_several_revisions_at_once_those_before_the_first_that_is_admitted_are_not_sent():
+    made = router(near={"where": "credible_level < 0.5"})
+    both = [revision("a", credible_level=0.9, overlap=1.0), revision("a", 2, credible_level=0.1, overlap=9.0)]
+    assert names(made.route(both)) == [("a", 2, ("near",))]
+
+
 def test_what_was_sent_before_a_restart_is_remembered():
     made = router(near={"where": "credible_level < 0.5"}, sent=[("near", "a", 0)])
     assert names(made.route([revision("a", 4, State.WITHDRAWN)])) == [("a", 4, ("near",))]
