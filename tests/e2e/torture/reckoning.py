@@ -66,11 +66,7 @@ async def reckon(service: ServiceProcess, bootstrap: str, topics: list[str], pos
     )
     _compare_inputs(found, service, records, reference)
     history = _compare_coincidences(found, service, reference)
-    lines = [
-        json.loads(line)
-        for path in sorted(service.folder.glob("lines-*.jsonl"))
-        for line in path.read_text().splitlines()
-    ]
+    lines = [json.loads(line) for line in (service.folder / "lines.jsonl").read_text().splitlines()]
     _compare_sink(found, "json-lines", history, [line["coincidence"] for line in lines])
     _compare_sink(found, "webhook", history, [publication["coincidence"] for publication in posted])
     _compare_sink(found, "kafka, all", history, [_coincidence(p) for p in streams["all"]])

@@ -108,7 +108,7 @@ def tables(bootstrap: str, hook_url: str) -> Mapping[str, Any]:
         },
         "sinks": {
             "kafka": {"kind": "kafka-avro", "bootstrap_servers": [bootstrap], "create_topics": True, "partitions": 2},
-            "lines": {"kind": "json-lines", "path": "lines-{night}.jsonl"},
+            "lines": {"kind": "json-lines", "path": "lines.jsonl"},
             "hook": {"kind": "webhook", "url": hook_url, "secret": {"env": "TORTURE_SECRET"}, "batch": 20},
         },
     }
