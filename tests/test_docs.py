@@ -23,7 +23,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import to_jsonable_python
 from rich.console import Console
 
-from bridges import archives
+from bridges import archives, webhook
 from bridges.kafka_options import KafkaOptions, OauthOptions
 from bridges.kafka_sink import KafkaAvroOptions, KafkaAvroSink, KafkaVoeventOptions
 from bridges.kafka_writer import KafkaWriterOptions
@@ -48,8 +48,10 @@ from broker.config import (
     VoeventSection,
 )
 from broker.metrics import METRICS
+from broker.outgoing import REFUSALS
 from broker.parts import SINK_KINDS, SOURCE_KINDS, options_class
 from broker.plan import Plan
+from broker.status import LONGEST_OUTBOX_AGE_S, LONGEST_SILENCE_S
 from broker.store.options import StoreOptions
 from broker.substreams import SubstreamOptions
 from broker.tables import coincidence_table, found_against_injected_table
@@ -495,6 +497,35 @@ def test_the_examples_of_own_parts_are_the_files(page, says, file):
 
     (snippet,) = (block for block in fenced(text_of(f"docs/{page}"), "python") if says in block)
     assert bare(snippet) == bare(text_of(f"config/examples/{file}"))
+
+
+# --- the live service -------------------------------------------------------------------------------------------------
+
+
+def test_how_long_things_are_kept_is_what_the_store_does():
+    for row in tables("docs/live.md")["The store"]:
+        names = code(row[2]) if len(row) == 3 else []
+        said = [float(number.replace(",", "")) for number in re.findall(r"\d[\d,]*", row[1])]
+        assert said[: len(names)] == [default_of(StoreOptions.model_fields[name]) for name in names], row
+
+
+def test_what_is_refused_is_set_aside_as_documented():
+    text = " ".join(text_of("docs/outputs.md").split())
+    listed = re.search(r"find fault with the request \(([\d, to]+)\) are tried (\w+) times", text)
+    assert listed
+    ends = [[int(end) for end in part.split(" to ")] for part in listed[1].split(", ")]
+    assert {status for end in ends for status in range(end[0], end[-1] + 1)} == webhook._OF_THE_PUBLICATION
+    assert listed[2] == ["none", "one", "two", "three", "four", "five"][REFUSALS]
+
+
+def test_what_makes_the_service_unready_is_documented():
+    text = " ".join(text_of("docs/live.md").split())
+    assert LONGEST_SILENCE_S == 120
+    assert "in `/readyz` after two minutes" in text
+    assert LONGEST_OUTBOX_AGE_S == 3600
+    assert "After an hour `/readyz` says so" in text
+    assert MapFetchOptions().patience_s == 2 * 86_400
+    assert "it is tried for two days" in text
 
 
 # --- for those who receive --------------------------------------------------------------------------------------------
