@@ -49,7 +49,7 @@ class DropFolderOptions(Options):
     recursive: bool = Field(True, description="Look into the folders below it too.")
     settle_s: float = Field(2.0, ge=0, le=3600, description="How long a file must not have changed.")
     after: Literal["keep", "move", "delete"] = Field(
-        "keep", description="What becomes of a file that was taken. What could not be read stays where it is."
+        "keep", description="What becomes of a file that was taken, understood or not. One that cannot be opened stays."
     )
     done: Path | None = Field(
         None, description="Folder that files are moved to, by the same names; relative to the configuration file."

@@ -189,7 +189,7 @@ def _checked_cuts(config: Config, survey: str) -> None:
     try:
         config.cuts_of(survey)
     except ValidationError as error:
-        raise ConfigurationError("\n".join(f"survey_cuts.{survey}.{line}" for line in problems(error))) from error
+        raise ConfigurationError("\n".join(problems(error, "survey_cuts", survey))) from error
 
 
 def _override(tables: dict[str, Any], override: str) -> None:
@@ -209,11 +209,11 @@ def _override(tables: dict[str, Any], override: str) -> None:
     table[names[-1]] = value
 
 
-def problems(error: ValidationError) -> list[str]:
-    """What a validation found, a line each, beginning with the dotted key."""
+def problems(error: ValidationError, *place: str) -> list[str]:
+    """What a validation found, a line each, beginning with the dotted key; ``place`` leads to what was validated."""
     lines = []
     for problem in error.errors(include_url=False):
-        key = ".".join(str(part) for part in problem["loc"]) or "configuration"
+        key = ".".join(str(part) for part in (*place, *problem["loc"])) or "configuration"
         what = "unknown key" if problem["type"] == "extra_forbidden" else problem["msg"].removeprefix("Value error, ")
         given = "" if isinstance(problem["input"], Mapping) else f" (given: {problem['input']!r})"
         lines.append(f"{key}: {what}{given}")

@@ -1,4 +1,4 @@
-"""The three interfaces, on one page. To add a part is one file, one line in `broker.registry`,
+"""The three interfaces, on one page. To add a part is one file, one line in `broker.parts` (or `broker.registry`),
 one configuration model, and the conformance tests that every part of its kind passes.
 """
 

@@ -232,4 +232,4 @@ def _checked(key: str, section: Any, kinds: Mapping[str, SourceKind] | Mapping[s
     try:
         return options_class(kinds[section.kind]).model_validate(given.model_extra or {})
     except ValidationError as error:
-        raise ConfigurationError("\n".join(f"{key}.{line}" for line in problems(error))) from error
+        raise ConfigurationError("\n".join(problems(error, key))) from error

@@ -43,7 +43,7 @@ def _matcher(name: str, section: MatcherSection, folder: Path) -> Matcher:
     try:
         return build_matcher(name, kind, options)
     except ValidationError as error:
-        raise ConfigurationError("\n".join(f"{key}.{line}" for line in problems(error))) from error
+        raise ConfigurationError("\n".join(problems(error, key))) from error
 
 
 def _own_matcher(key: str, name: str, where: str, options: dict[str, object], folder: Path) -> Matcher:
