@@ -40,6 +40,10 @@ RATES_PER_S = (100, 1026)
 AUTHOR = VoeventAuthor(authority="example.org", stream="bench")
 WARM_UP_S = 3.0
 PATIENCE_S = 200.0
+LATER_D = 20
+"""Days from the first trigger to the night of the alerts, when two of three triggers have come."""
+_OLD_D = 300.0
+_NIGHT_JD = made.T0 / US_PER_DAY + 2_440_587.5 + LATER_D
 
 
 def lsst(number: int) -> Iterable[bytes]:
@@ -48,17 +52,24 @@ def lsst(number: int) -> Iterable[bytes]:
 
 
 def of_a_night(number: int) -> Alerts:
-    """Alerts of a day, when two of three triggers have come."""
-    alerts, later_us = made.alerts(number, days=1), 20 * US_PER_DAY
+    """Alerts of a day."""
+    alerts, later_us = made.alerts(number, days=1), LATER_D * US_PER_DAY
     alerts.time_us[:] += later_us
     alerts.first_detection_us[:] += later_us
     return alerts
 
 
 def ztf(number: int, folder: Path | None) -> Iterable[bytes]:
-    """Real packets of the usual size, repeated; or simulated ones, which are smaller."""
-    found = repeat.packets_of([folder] if folder else [])
-    whole = [(schema, record) for schema, record in found if record.get("cutoutScience") and "candidate" in record]
+    """Real packets with their images, moved to the nights of the triggers and repeated; or simulated ones.
+
+    As in `packets.lsst_packets`, one in 50 is of an object that was first seen lately.
+    """
+    whole = []
+    for schema, record in repeat.packets_of([folder] if folder else []):
+        if record.get("cutoutScience") and "jd" in record.get("candidate", ()):
+            moved = repeat._moved(record, 0, round(_NIGHT_JD - record["candidate"]["jd"]), (0.0, 0.0))
+            moved["candidate"]["jdstarthist"] = moved["candidate"]["jd"] - (_OLD_D if len(whole) % 50 else 0.0)
+            whole.append((schema, moved))
     return (body for _, body in repeat.copies(whole, number, 1))
 
 
@@ -78,10 +89,11 @@ class Bench:
             )
 
     def tables(self, sources: Mapping[str, Any]) -> dict[str, Any]:
-        """The defaults, but for the clock: the alerts are of past nights."""
+        """The defaults, but for the clock, as the alerts are of past nights, and without cuts: all are stored."""
         hook = {"kind": "webhook", "url": self._hook_url, "secret": {"env": "BENCH_SECRET"}, "batch": 100}
         return {
             "service": {"clock": "data"},
+            "cuts": {"enabled": False},
             "lsst": {"schema_package": False, "schema_folder": "schemas"},
             "voevent": {"authority": AUTHOR.authority, "stream": AUTHOR.stream},
             "sources": sources,
@@ -290,7 +302,7 @@ async def _write_steadily(
 ) -> tuple[list[float], dict[int, float]]:
     """Memory of the service meanwhile, and when each alert was handed to Kafka."""
     alerts = of_a_night(int((seconds + WARM_UP_S) * per_s))
-    bodies = list(packets.lsst_packets(alerts, HISTORY, new_of=1))  # so that many match
+    bodies = list(packets.lsst_packets(alerts, HISTORY, new_of=10))
     ids = [int(number) + packets._FIRST_ID for number in alerts.alert_id.tolist()]
     memory_mib, written_s = [service.resident_mib()], {}
     async with producing(bench.kafka) as producer:
