@@ -36,6 +36,7 @@ _SMALL_SHARE = 8
 """A night that is over is made one part once it has more than so many, or the small ones are not much smaller..."""
 _MOST_MERGED = 4_000_000
 """...but parts do not become larger than so many alerts, as they are made in memory."""
+_COPIED_ROWS = 1 << 16
 _log = structlog.get_logger()
 
 
@@ -250,8 +251,17 @@ def _checkpoints(engine: Engine) -> dict[str, dict[str, NDArray[Any]]]:
     """What is known of the objects of each survey, copied."""
     index = engine.index
     return {
-        survey: {name: column.copy() for name, column in index.checkpoint(survey).items()} for survey in index.surveys()
+        survey: {name: _copied(column) for name, column in index.checkpoint(survey).items()}
+        for survey in index.surveys()
     }
+
+
+def _copied(column: NDArray[Any]) -> NDArray[Any]:
+    """A copy, made in pieces: between two of them other threads get their turn."""
+    copy = np.empty_like(column)
+    for start in range(0, len(column), _COPIED_ROWS):
+        copy[start : start + _COPIED_ROWS] = column[start : start + _COPIED_ROWS]
+    return copy
 
 
 def _to_merge(parts: Sequence[Part]) -> list[Part]:

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from broker.store.options import StoreOptions
+from broker.store.sealer_process import SealerProcess
 from tests.broker.store.made import HOUR, Station, alerts_near
 from tests.matchers.made import T0, notice_of
 
@@ -69,9 +70,10 @@ async def _deliver(station: Station) -> None:
         sys.stdout.flush()
 
 
-async def main(folder: Path, seed: int) -> None:
-    """Go on until killed."""
+async def main(folder: Path, seed: int, few_rows: int) -> None:
+    """Go on until killed; what has more rows is sealed by a process of its own."""
     async with station_in(folder) as station, asyncio.TaskGroup() as tasks:
+        station.store._sealing._sealer = SealerProcess(few_rows=few_rows)
         tasks.create_task(_store(station, random.Random(seed)))
         tasks.create_task(_seal(station))
         tasks.create_task(_expire(station))
@@ -79,4 +81,4 @@ async def main(folder: Path, seed: int) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(Path(sys.argv[1]), int(sys.argv[2])))
+    asyncio.run(main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])))

@@ -9,6 +9,8 @@ import signal
 import subprocess
 import sys
 
+import pytest
+
 from broker.store.checking import problems
 from broker.store.database import open_for_reading
 from tests.broker.store.crashing import NOTICE, OPTIONS, alerts_from, station_in, time_of
@@ -18,9 +20,9 @@ from tests.conftest import PROJECT
 CRASHES = int(os.environ.get("STARCROSS_TEST_CRASHES", "3"))
 
 
-def killed(folder, seed, lines):
+def killed(folder, seed, few_rows, lines):
     """Run the process and kill it, some microseconds after so many lines; the last of what it told of each kind."""
-    command = [sys.executable, "-m", "tests.broker.store.crashing", str(folder), str(seed)]
+    command = [sys.executable, "-m", "tests.broker.store.crashing", str(folder), str(seed), str(few_rows)]
     last = {"kept": 0, "done": 0}
     with subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, text=True) as process:
         for _, line in zip(range(lines), process.stdout, strict=False):
@@ -35,11 +37,12 @@ def killed(folder, seed, lines):
     return last
 
 
-async def test_nothing_kept_is_lost_and_nothing_is_there_twice(tmp_path):
+@pytest.mark.parametrize("few_rows", [0, 1 << 20], ids=["sealed by a process", "sealed by a thread"])
+async def test_nothing_kept_is_lost_and_nothing_is_there_twice(tmp_path, few_rows):
     chance = random.Random(7)
     kept = 0
     for seed in range(CRASHES):
-        last = killed(tmp_path, seed, chance.randrange(1, 60))
+        last = killed(tmp_path, seed, few_rows, chance.randrange(1, 60))
         async with station_in(tmp_path) as station:
             end = station.store.positions("station").get("next", 0)
             assert end >= max(last["kept"], kept)
