@@ -28,7 +28,8 @@ REFUSALS: Final = (
 """What needs a person: who we are, or what we may."""
 
 FIRST_PAUSE_S: Final = 0.5
-LONGEST_PAUSE_S: Final = 60.0
+LONGEST_PAUSE_S: Final = 10.0
+"""Alerts wait meanwhile, and an attempt costs little."""
 REFUSED_PAUSE_S: Final = 300.0
 PROBE_S: Final = 10.0
 STOP_S: Final = 5.0
@@ -82,7 +83,7 @@ async def _probed(arguments: Mapping[str, Any]) -> Exception | None:
 
 
 class Pauses:
-    """How long to wait after each failure: doubling up to a minute, with jitter; minutes where we are refused."""
+    """How long to wait after each failure: doubling up to ten seconds, with jitter; minutes where we are refused."""
 
     def __init__(self) -> None:
         self._failures = 0
