@@ -6,6 +6,7 @@ What the database does not name is a leftover.
 
 import hashlib
 import os
+import re
 import shutil
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,6 +26,13 @@ _DIGEST_BYTES = 16
 _READ_BYTES = 1 << 20
 _WRITTEN_BYTES = 1 << 20
 """Written at a time, without a copy: between two of them other threads get their turn."""
+
+
+_HEAD = re.compile(
+    rb"\x93NUMPY\x01\x00..{'descr': '([<|][a-zA-Z]\d+)', 'fortran_order': False, 'shape': \((\d+),\), } *\n", re.DOTALL
+)
+"""What stands before the values of a column that is not empty."""
+_HEAD_BYTES = 128
 
 
 class StoreDamaged(StarcrossError):  # noqa: N818 - what is the matter, as the log shows it
@@ -167,10 +175,19 @@ def map_columns(folder: Path, mode: Literal["r", "c"]) -> dict[str, NDArray[Any]
     columns = {}
     try:
         for path in sorted(folder.iterdir()):
-            columns[path.stem] = np.load(path, mmap_mode=mode, allow_pickle=False)
+            columns[path.stem] = _mapped(path, mode)
     except (OSError, ValueError, EOFError, SyntaxError) as error:
         raise StoreDamaged(f"{folder.name}: a sealed column cannot be read: {error}") from error
     return columns
+
+
+def _mapped(path: Path, mode: Literal["r", "c"]) -> NDArray[Any]:
+    """As `np.load` maps a column, which takes five times as long: a store has a thousand of them."""
+    with path.open("rb") as stream:
+        found = _HEAD.match(stream.read(_HEAD_BYTES))
+        if found is None:
+            return np.asanyarray(np.load(path, mmap_mode=mode, allow_pickle=False))
+        return np.memmap(stream, found[1].decode(), mode, found.end(), (int(found[2]),))
 
 
 def map_night(folder: Path, survey: str) -> Night:

@@ -34,7 +34,7 @@ class StoreOptions(Options):
     quarantine_mib: int = Field(256, ge=0, le=65_536, description="Room for them, in MiB; the oldest go.")
     quarantine_body_kib: int = Field(1024, ge=0, le=65_536, description="Kept of each of them at most, in KiB.")
     open_alerts: int = Field(
-        500_000,
+        200_000,
         ge=1000,
         le=50_000_000,
         description="Alerts of a survey that lie in the database at most before they are sealed; a restart reads them.",

@@ -33,7 +33,7 @@ _NIGHT_OVER_US = 2 * 3600 * US_PER_S
 """So long after its end a night still gets alerts that came late, before it is sealed."""
 _MOST_PARTS = 8
 _SMALL_SHARE = 8
-"""A night that is over is made one part once it has more than so many, or the small ones are not much smaller..."""
+"""A night has so many small parts at most; one that is over becomes one if the small ones are not much smaller..."""
 _MOST_MERGED = 4_000_000
 """...but parts do not become larger than so many alerts, as they are made in memory."""
 _COPIED_ROWS = 1 << 16
@@ -182,13 +182,17 @@ class Sealing:
         return part.night.rows
 
     def _to_be_merged(self, engine: Engine, now_us: int) -> list[list[Part]]:
-        """Sealed parts of nights that are over, where a night has several."""
+        """Sealed parts that are to become one, by night."""
         stored = {id(night) for night in engine.index.nights()}
         by_night: defaultdict[tuple[str, int], list[Part]] = defaultdict(list)
         for part in self.parts.values():
-            if id(part.night) in stored and part.night.end_us <= now_us - _NIGHT_OVER_US:
-                by_night[part.night.survey, part.night.start_us].append(part)
-        return [chosen for parts in by_night.values() if (chosen := _to_merge(parts))]
+            if id(part.night) in stored:
+                by_night[part.night.survey, part.night.end_us].append(part)
+        return [
+            chosen
+            for (_, end_us), parts in by_night.items()
+            if (chosen := _to_merge(parts, is_over=end_us <= now_us - _NIGHT_OVER_US))
+        ]
 
     async def _merge(self, engine: Engine, turn: asyncio.Lock, parts: Sequence[Part]) -> int:
         nights = [part.night for part in parts]
@@ -264,15 +268,19 @@ def _copied(column: NDArray[Any]) -> NDArray[Any]:
     return copy
 
 
-def _to_merge(parts: Sequence[Part]) -> list[Part]:
+def _to_merge(parts: Sequence[Part], *, is_over: bool) -> list[Part]:
     """Those parts of a night that are to become one; none if it is not worth the work."""
     by_size = sorted(parts, key=lambda part: part.night.rows)
+    if not is_over:
+        by_size = [part for part in by_size if part.night.rows < _MOST_MERGED // 2]
     totals = np.cumsum([part.night.rows for part in by_size])
     chosen = by_size[: int(np.searchsorted(totals, _MOST_MERGED, side="right"))]
-    if len(chosen) < 2:  # noqa: PLR2004 - one and one
+    if len(chosen) > _MOST_PARTS:
+        return chosen
+    if not is_over or len(chosen) < 2:  # noqa: PLR2004 - one and one
         return []
     *small, largest = (part.night.rows for part in chosen)
-    return chosen if len(chosen) > _MOST_PARTS or sum(small) >= largest // _SMALL_SHARE else []
+    return chosen if sum(small) >= largest // _SMALL_SHARE else []
 
 
 def _name_files(database: sqlite3.Connection, folder: str, files: Sequence[SealedFile]) -> None:

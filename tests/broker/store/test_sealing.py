@@ -51,6 +51,20 @@ async def test_parts_of_a_night_become_one_when_it_is_over(tmp_path):
         assert await station.seal() == 0
 
 
+async def test_many_small_parts_of_a_night_become_one_before_it_is_over(tmp_path):
+    async with Station(tmp_path, StoreOptions(open_alerts=1000)) as station:
+        written = []
+        for first in range(0, 10 * 1001, 1001):
+            await station.add(alerts_near(range(first, first + 1001)))
+            written.append(await station.seal())
+        assert written == [1001] * 8 + [1001 + 9 * 1001, 1001]
+        assert folders(station) == ["objects-ztf", *["ztf-18267"] * 2]
+        before = told(station.engine)
+        assert len(before["alerts"]) == 10 * 1001
+        await station.restart()
+        assert told(station.engine) == before
+
+
 async def test_what_expired_goes_from_the_disk_too(tmp_path):
     async with Station(tmp_path) as station:
         await station.hear(notice_of())
