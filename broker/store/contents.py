@@ -1,6 +1,5 @@
 """What is in a store: sizes and numbers, as a document of JSON types."""
 
-import fcntl
 import sqlite3
 from collections.abc import Sequence
 from datetime import date, timedelta
@@ -8,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from broker.store.batches import DROPPED_REJECTED
-from broker.store.database import DATABASE, LOCK
+from broker.store.database import DATABASE, LOCK, lock
 from broker.store.schema import version_of
 from schemas.times import iso_from_us
 
@@ -124,11 +123,11 @@ def _contents(database: sqlite3.Connection, folder: Path) -> dict[str, Any]:
 def holder(folder: Path) -> str | None:
     """The process that has a store open for writing; None if none has."""
     try:
-        with (folder / LOCK).open(encoding="ascii") as lock:
+        with (folder / LOCK).open(encoding="ascii") as file:
             try:
-                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                lock(file, shared=True)
             except OSError:
-                return lock.read(20).strip() or "unknown"
+                return file.read(20).strip() or "unknown"
     except OSError:
         pass
     return None

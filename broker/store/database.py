@@ -1,6 +1,5 @@
 """The SQLite database of a store, and the lock that gives it to one process."""
 
-import fcntl
 import os
 import sqlite3
 from pathlib import Path
@@ -34,7 +33,7 @@ class FolderLock:
         except OSError as error:
             raise ConfigurationError(f"{folder}: the store cannot lie there: {error.strerror}") from error
         try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock(self._file, shared=False)
         except OSError as error:
             holder = self._holder()
             self._file.close()
@@ -50,6 +49,19 @@ class FolderLock:
     def _holder(self) -> str:
         self._file.seek(0)
         return self._file.read(20).strip()
+
+
+def lock(file: IO[str], *, shared: bool) -> None:
+    """Lock a file, without waiting, until it is closed.
+
+    Raises
+    ------
+    OSError
+        If another process has it.
+    """
+    import fcntl  # noqa: PLC0415 - only POSIX has it, and whoever has no store needs none
+
+    fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
 
 
 def open_database(folder: Path) -> sqlite3.Connection:
