@@ -4,7 +4,9 @@ A map must say how its pixels are ordered and in which frame they are; nothing i
 Phys. Rev. D 93, 024013 (flat and multi-order maps of gravitational waves), and what healpy writes.
 """
 
+import math
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from astropy.coordinates import ICRS, Galactic, SkyCoord
@@ -14,7 +16,7 @@ from numpy.typing import NDArray
 from schemas.errors import BadSkyMap, Reason
 from schemas.fits import Table
 from schemas.moc import intervals_of_uniq, require_disjoint
-from schemas.pixels import ORDER, PIXEL_SR, Array, Pixels, cell_centres, pixels_of
+from schemas.pixels import ORDER, PIXEL_SR, Array, Pixels, cell_centres, cell_radius_deg, pixels_of
 from schemas.sky import CellTable, SkyMap
 
 SUM_TOLERANCE = 1e-3
@@ -27,7 +29,7 @@ _PIXEL_NAMES = ("PIXEL", "PIX", "IPIX")
 _CELESTIAL = {"C", "Q", "CEL", "CELESTIAL", "EQUATORIAL", "ICRS"}
 _GALACTIC = {"G", "GAL", "GALACTIC"}
 _UNSEEN = -1.6375e30  # what healpy writes for a pixel without data
-_FINEST_REFINED, _FINEST_ROTATED = 9, 10
+_FINEST_REFINED, _FINEST_ROTATED, _BLOCK_ORDER = 9, 10, 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,17 +237,49 @@ def _rotated(grid: _Grid) -> _Grid:
             f"a galactic map of nside {1 << finest} is too fine to be turned, "
             f"expected nside {1 << _FINEST_ROTATED} at most",
         )
-    cells = np.arange(12 << 2 * order, dtype=np.int64)
-    ra, dec = cell_centres(cells, order)
-    at = SkyCoord(ra, dec, unit="deg", frame=ICRS).transform_to(Galactic())
-    pixel = pixels_of(at.l.deg, at.b.deg)
-    rows = np.searchsorted(grid.lo, pixel, side="right") - 1
-    inside = (rows >= 0) & (pixel < grid.hi[rows])
+    parts = [_turned(grid, block, min(order, _BLOCK_ORDER), order) for block in _blocks_reached(grid, order)]
+    cells, rows = (np.concatenate(part) for part in zip(*parts, strict=True))
     density = grid.probability / (grid.hi - grid.lo)
-    cells, rows = cells[inside], rows[inside]
     shift = 2 * (ORDER - order)
     probability = density[rows] * (1 << shift)
     if not probability.any():
         raise BadSkyMap(Reason.UNSUPPORTED, "the galactic map has probability in too few cells to be turned")
     distance = None if grid.distance is None else grid.distance[:, rows]
     return _Grid(cells << shift, (cells + 1) << shift, probability / probability.sum(), distance)
+
+
+def _blocks_reached(grid: _Grid, order: int) -> Pixels:
+    """ICRS cells, of order 3 unless `order` is coarser, that may have something of a galactic map. So a map of few
+    cells takes no more than it must, and a large one is turned piece by piece."""
+    order = min(order, _BLOCK_ORDER)
+    shift = 2 * (ORDER - order)
+    blocks = np.arange(12 << 2 * order)
+    begin, end = (np.bincount(at >> shift, minlength=len(blocks)) for at in (grid.lo, grid.hi - 1))
+    mapped = begin.cumsum() - end.cumsum() + end > 0
+    centres = _vectors(*cell_centres(blocks, order))
+    cosines = (_to_galactic() @ centres).T @ centres[:, mapped]
+    return blocks[(cosines > math.cos(math.radians(2 * cell_radius_deg(order)))).any(axis=1)]
+
+
+def _turned(grid: _Grid, block: int, block_order: int, order: int) -> tuple[Pixels, NDArray[np.intp]]:
+    """The ICRS cells of this order in a block whose centres lie in a galactic map, and the map's row of each."""
+    shift = 2 * (order - block_order)
+    cells = np.arange(block << shift, (block + 1) << shift, dtype=np.int64)
+    x, y, z = _to_galactic() @ _vectors(*cell_centres(cells, order))
+    pixel = pixels_of(np.degrees(np.arctan2(y, x)), np.degrees(np.arctan2(z, np.hypot(x, y))))
+    rows = np.searchsorted(grid.lo, pixel, side="right") - 1
+    inside = (rows >= 0) & (pixel < grid.hi[rows])
+    return cells[inside], rows[inside]
+
+
+def _vectors(ra_deg: Array, dec_deg: Array) -> Array:
+    """Unit vectors of shape (3, n)."""
+    ra, dec = np.radians(ra_deg), np.radians(dec_deg)
+    return np.array([np.cos(ra) * np.cos(dec), np.sin(ra) * np.cos(dec), np.sin(dec)])
+
+
+@cache
+def _to_galactic() -> Array:
+    """The matrix that turns unit vectors of ICRS to galactic ones."""
+    axes = SkyCoord(*np.eye(3), frame=ICRS, representation_type="cartesian")
+    return np.asarray(axes.transform_to(Galactic()).cartesian.xyz)

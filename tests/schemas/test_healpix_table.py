@@ -1,5 +1,6 @@
 """The same sky in every layout is the same `SkyMap`; what is no probability density is refused by name."""
 
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -197,6 +198,32 @@ def test_a_fine_galactic_map_is_turned_as_fine_as_it_is() -> None:
     ra, dec = np.array([centre.ra.deg]), np.array([centre.dec.deg])
     assert turned.density_per_sr(ra, dec, pixels_of(ra, dec))[0] > 0
     assert turned.area_deg2(1) == pytest.approx(256 * 4 * np.pi * DEG2_PER_SR / (12 * 4**order), rel=0.1)
+
+
+def test_a_fine_galactic_map_of_few_pixels_takes_little() -> None:
+    """It is a file of 9 kB; the sky at its resolution would take more than a gigabyte."""
+    block = np.arange(100_096, 100_096 + 256)
+    header = {"ORDERING": "NESTED", "NSIDE": 1024, "INDXSCHM": "EXPLICIT", "COORDSYS": "G"}
+    body = fits_file({"PIXEL": block, "PROB": np.full(256, 1 / 256)}, header)
+    read(flat(blob(4), COORDSYS="G"))  # what is kept from map to map is not counted
+    tracemalloc.start()
+    try:
+        turned = read(body)
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert most < 64 << 20
+    assert turned.area_deg2(1) == pytest.approx(256 * 4 * np.pi * DEG2_PER_SR / (12 << 20), rel=0.1)
+
+
+@pytest.mark.parametrize("pixels", [*([pixel] for pixel in range(0, 768, 37)), range(0, 768, 37)])
+def test_all_of_a_galactic_map_is_turned_wherever_it_lies(pixels: list[int]) -> None:
+    header = {"ORDERING": "NESTED", "NSIDE": 8, "INDXSCHM": "EXPLICIT", "COORDSYS": "G"}
+    turned = read(fits_file({"PIXEL": np.array(pixels), "PROB": np.full(len(pixels), 1 / len(pixels))}, header))
+    every = np.arange(12 << 10)
+    at = SkyCoord(*cell_centres(every, 5), unit="deg").galactic
+    inside = np.isin(pixels_of(at.l.deg, at.b.deg) >> 2 * (29 - 3), pixels)
+    assert turned.lo.tolist() == (every[inside] << 2 * (29 - 5)).tolist()
 
 
 def test_a_galactic_map_that_cannot_be_turned_is_refused() -> None:
