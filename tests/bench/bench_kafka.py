@@ -18,6 +18,7 @@ from statistics import median
 from time import perf_counter, time
 from typing import Any
 
+import uvloop
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from lxml import etree
 
@@ -207,7 +208,7 @@ async def bare(bootstrap: str, number: int) -> float:
         auto_offset_reset="earliest",
         enable_auto_commit=False,
         fetch_max_bytes=32 << 20,
-        max_partition_fetch_bytes=8 << 20,
+        max_partition_fetch_bytes=32 << 20,
     )
     await consumer.start()
     read, began_s = 0, 0.0
@@ -239,7 +240,7 @@ class Subscribers:
                 said = from_record(publication_of(record.value)).coincidence
                 ivorn = ivorn_of(said, AUTHOR)
                 self.kafka.setdefault(ivorn, came_s)
-                if said.reason == "alert":
+                if said.reason == "alert" and said.revision == 1:  # of a later one it is not plain which alert made it
                     self.alerts_of[ivorn] = said.object.alert_ids
         finally:
             await consumer.stop()
@@ -270,6 +271,11 @@ async def latency(kafka: Cluster, folder: Path, per_s: int, seconds: float) -> l
                 asyncio.create_task(subscribers.read_topic(kafka.bootstrap)),
                 asyncio.create_task(subscribers.hear_vtp(bench.vtp_port)),
             ]
+
+            async def is_heard() -> bool:
+                return bool((await service.ask())["sinks"]["vtp"].get("status"))
+
+            await until_it_is(is_heard)
             memory_mib, written_s = await _write_steadily(bench, service, per_s, seconds)
 
             async def is_sent() -> bool:
@@ -349,7 +355,7 @@ def _kafka() -> KafkaServer:
 def main(argv: Sequence[str] | None = None) -> None:
     """The command."""
     if argv is None and sys.argv[1:2] == ["bare"]:
-        sys.stdout.write(str(asyncio.run(bare(sys.argv[2], int(sys.argv[3])))))
+        sys.stdout.write(str(uvloop.run(bare(sys.argv[2], int(sys.argv[3])))))
         return
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("what", nargs="+", choices=["throughput", "latency"])
