@@ -1,9 +1,12 @@
 """What all tests share: where the real data is, how hard hypothesis tries, and no network."""
 
+import logging
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 from hypothesis import HealthCheck, settings
 
 from tests.kafka_server import kafka
@@ -22,6 +25,16 @@ settings.load_profile("starcross")
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
     """Bytes make no names of tests: gzip puts the time into them, and every worker must find the same names."""
     return argname if isinstance(val, bytes) else None
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_it_was() -> Iterator[None]:
+    """A command that a test runs sets up logs for its process, on the standard error of that moment."""
+    handlers, level = logging.root.handlers[:], logging.root.level
+    yield
+    structlog.reset_defaults()
+    logging.root.handlers[:] = handlers
+    logging.root.setLevel(level)
 
 
 @pytest.fixture(scope="session")

@@ -7,15 +7,6 @@ import structlog
 from broker.log import configure_logging
 
 
-@pytest.fixture(autouse=True)
-def _restored():
-    handlers, level = logging.root.handlers, logging.root.level
-    yield
-    structlog.reset_defaults()
-    logging.root.handlers = handlers
-    logging.root.setLevel(level)
-
-
 @pytest.mark.parametrize(("level", "levels"), [("warning", ["warning"]), ("debug", ["debug", "warning"])])
 def test_lines_are_json_on_standard_error_where_that_is_no_terminal(capsys, level, levels):
     configure_logging(level=level)

@@ -145,7 +145,8 @@ def test_a_process_that_is_killed_leaves_nothing(tmp_path, hung, by_whom):
     writer = SealerProcess(str(hung), few_rows=0)
     with ThreadPoolExecutor(1) as threads, ended(writer):
         written = threads.submit(writer.write, SealNight(closed_night(range(10)), tmp_path / "part"))
-        until((tmp_path / "at_work").exists)
+        # It may be at work before we know of it.
+        until(lambda: (tmp_path / "at_work").exists() and writer._process is not None)
         (tmp_path / "part.partial").mkdir()
         process = writer._process
         writer.stop() if by_whom == "us" else process.kill()
