@@ -10,11 +10,12 @@ BUILT := $(VENV)/.built
 DEMO_DIR ?= starcross-demo
 SEED ?= 1
 KILLS ?= 100
+FUZZ_S ?= 60
 # The newest Python from 3.11 on that really runs (a shim of a version manager may not).
 FIND_PYTHON = for p in $(PYTHON) python3.11 python3.12 python3.13 python3.14 python3 python; do \
 	if $$p -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then echo $$p; exit 0; fi; done; exit 1
 
-.PHONY: help setup demo test check format lint types floors docs torture lock clean
+.PHONY: help setup demo test check format lint types floors docs torture fuzz lock clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -62,6 +63,18 @@ docs: $(BUILT)
 
 torture: $(BUILT)  ## kill the service a hundred times under load, Kafka too, and compare what is left (SEED=2 KILLS=500)
 	$(BIN)/python -m tests.e2e.torture --seed $(SEED) --kills $(KILLS)
+
+# A virtual environment of its own: the fuzzer is no dependency, and has no wheels for the newest Python.
+build/fuzz/.complete: pyproject.toml constraints.txt setup.py schemas/walker.py schemas/walker.pxd
+	@python=$$($(FIND_PYTHON)) && rm -rf build/fuzz/venv && $$python -m venv build/fuzz/venv
+	build/fuzz/venv/bin/python -m pip install --quiet --constraint constraints.txt pip setuptools Cython
+	build/fuzz/venv/bin/python -m pip install --quiet --constraint constraints.txt --no-build-isolation --editable . atheris==3.0.0
+	@touch $@
+
+fuzz: build/fuzz/.complete  ## give the readers mutated bytes, each for a minute (FUZZ_S=600)
+	@status=0; for kind in alerts notices maps; do \
+		build/fuzz/venv/bin/python -m tests.fuzz.fuzz_$$kind -max_total_time=$(FUZZ_S) || status=1; \
+	done; exit $$status
 
 lock:  ## resolve constraints.txt anew, for every Python from 3.11 on
 	@python=$$($(FIND_PYTHON)) && rm -rf build/lock && $$python -m venv build/lock && build/lock/bin/python -m pip install --quiet uv
