@@ -14,6 +14,7 @@ KNOWN_HOSTS = {
     "doi.org",
     "example.org",
     "gcn.nasa.gov",
+    "github.com",
     "registry.example.org",
     "semver.org",
     "www.standardwebhooks.com",
