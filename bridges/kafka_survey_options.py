@@ -34,7 +34,8 @@ class KafkaSurveyOptions(KafkaOptions):
     batch_messages: int = Field(1000, ge=1, description="Most messages of a batch.")
     batch_bytes: int = Field(32 << 20, ge=1, description="A batch that has reached so many bytes is handed over.")
     batch_wait_s: float = Field(0.1, ge=0.0, le=60.0, description="Longest wait for more, once a batch has a message.")
-    fetch_bytes: int = Field(32 << 20, ge=1 << 10, description="Most bytes of one answer of a server.")
+    # The client copies an answer together of what arrives: with 32 MiB it reads a third fewer bytes a second.
+    fetch_bytes: int = Field(4 << 20, ge=1 << 10, description="Most bytes of one answer of a server.")
     buffer_bytes: int = Field(
         128 << 20, ge=1 << 10, description="Most bytes that are read ahead, all partitions together, as compressed."
     )

@@ -207,8 +207,8 @@ async def bare(bootstrap: str, number: int) -> float:
         bootstrap_servers=bootstrap,
         auto_offset_reset="earliest",
         enable_auto_commit=False,
-        fetch_max_bytes=32 << 20,
-        max_partition_fetch_bytes=32 << 20,
+        fetch_max_bytes=4 << 20,
+        max_partition_fetch_bytes=4 << 20,
     )
     await consumer.start()
     read, began_s = 0, 0.0
