@@ -1,7 +1,8 @@
 """Survey packets: reading never raises anything but what it documents, and every way of reading gives the same.
 
 The first byte says what the rest is: a message as it comes, a gzipped one, records behind a frame of Confluent's, or
-records to be put into a container of one of the codecs, so that mutation reaches what lies behind a checksum.
+records to be put into a container of one of the codecs, with a schema of their own or not, so that mutation reaches
+what lies behind lengths and checksums.
 """
 
 import gzip
@@ -36,10 +37,47 @@ from tests.survey_packets import (
     framed,
     handmade,
     lsst_alert,
+    record,
     varint,
     ztf_alert,
 )
 
+SMALL = record(
+    "alert",
+    objectId="string",
+    extra=["null", {"type": "map", "values": "long"}, "bytes"],
+    candid="long",
+    candidate=record(
+        "candidate",
+        jd="double",
+        fid="int",
+        field={"type": "enum", "name": "e", "symbols": ["a", "b"]},
+        ra="double",
+        kind={"type": "fixed", "name": "f", "size": 3},
+        dec=["double", "null"],
+        rb=["null", "float", "int"],
+        isdiffpos=["string", "null"],
+        magpsf="float",
+    ),
+    prv_candidates={"type": "array", "items": ["null", record("previous", jd="double", magpsf=["null", "float"])]},
+)
+SMALL_ALERT = {
+    "objectId": "ZTF20a",
+    "extra": {"a": 1},
+    "candid": 7,
+    "candidate": {
+        "jd": 2458849.75,
+        "fid": 1,
+        "field": "a",
+        "ra": 1.5,
+        "kind": b"abc",
+        "dec": 2.5,
+        "rb": 1,
+        "isdiffpos": "t",
+        "magpsf": 1,
+    },
+    "prv_candidates": [None, {"jd": 2458840.5, "magpsf": None}],
+}
 SCHEMAS = (ZTF, LSST_WHOLE, LSST_WITH_LIMITS)
 CATALOGUE = SchemaCatalogue()
 for _number, _schema in enumerate(SCHEMAS, 1):
@@ -62,7 +100,10 @@ CODECS = {
     "zstandard": zstandard.ZstdCompressor(1).compress,
 }
 WAYS = ("message", "gzipped", *(("frame", number) for number in range(1, 1 + len(SCHEMAS))))
-WAYS += tuple(("container", codec, schema) for codec in CODECS for schema in range(len(SCHEMAS)))
+WAYS += ("schema", *(("container", codec, schema) for codec in CODECS for schema in range(len(SCHEMAS))))
+
+_BLOCK = b"\xffBLOCK\xff"
+"""Stands before each block of records, whose first byte says how many it is to hold."""
 
 
 def message(data: bytes) -> bytes:
@@ -75,8 +116,11 @@ def message(data: bytes) -> bytes:
             return gzip.compress(rest, 1, mtime=0)
         case ("frame", number):
             return b"\0" + number.to_bytes(4, "big") + rest
+        case "schema":
+            schema, *blocks = rest.split(_BLOCK)
+            return handmade(schema, *((b[0], b[1:]) for b in blocks if b))
         case (_, codec, schema):
-            blocks = rest.split(b"\xffBLOCK\xff")  # the first byte of each says how many records it is to hold
+            blocks = rest.split(_BLOCK)
             return handmade(SCHEMAS[schema], *((b[0], CODECS[codec](b[1:])) for b in blocks if b), codec=codec)
 
 
@@ -174,13 +218,18 @@ def seeds():
                     for codec in ("null", "deflate", "snappy") if way == "message" else ("null",):
                         yield first + container(SCHEMAS[schema], some, codec=codec)
                     yield first + framed(1 + schema, SCHEMAS[schema], some[0])
+            case "schema":
+                for schema, some in alerts.items():
+                    blocks = (b"\x01" + encoded(SCHEMAS[schema], alert) for alert in some)
+                    yield first + _BLOCK.join((json.dumps(SCHEMAS[schema], separators=(",", ":")).encode(), *blocks))
+                yield first + _BLOCK.join((json.dumps(SMALL).encode(), b"\x02" + 2 * encoded(SMALL, SMALL_ALERT)))
             case ("frame", schema):
                 for alert in alerts[schema - 1]:
                     yield first + encoded(SCHEMAS[schema - 1], alert)
             case (_, _, schema):
                 some = [encoded(SCHEMAS[schema], alert) for alert in alerts[schema]]
                 yield first + bytes([len(some)]) + b"".join(some)
-                yield first + b"\xffBLOCK\xff".join(b"\x01" + data for data in some)
+                yield first + _BLOCK.join(b"\x01" + data for data in some)
 
 
 WORDS = ("Obj\x01", "avro.codec", "avro.schema", "deflate", "snappy", "zstandard", '"type"', '"fields"', '"items"')
