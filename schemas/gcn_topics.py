@@ -190,15 +190,15 @@ def _gbm_astrophysical(fields: Fields, subtype: str, classes: Mapping[str, float
     return None
 
 
-def _gbm_subthreshold(fields: Fields, notice: Notice) -> Notice:
+def _gbm_subthreshold(_fields: Fields, notice: Notice) -> Notice:
     where = notice.localisation
     if isinstance(where, Cone | Ellipse):
         where = replace(where, systematics=Systematics.GBM_GROUND)
-    ident = f"fermi-gbm-subthreshold:{_gbm_id(fields)}"
+    ident = notice.trigger_id and notice.trigger_id.partition(":")[2]
     return replace(
         notice,
         notice_type="fermi.gbm.subthreshold",
-        trigger_id=None if notice.trigger_id is None else ident,
+        trigger_id=f"fermi-gbm-subthreshold:{ident}" if ident else None,
         localisation=where,
     )
 

@@ -13,7 +13,7 @@ from schemas.localisation import Cone, Ellipse, Systematics
 from schemas.records import Citation, Kind, Message, Messenger, Role
 from schemas.times import us_from_iso
 from schemas.voevent_notice import read_voevent
-from tests.schemas.gcn_notices import read
+from tests.schemas.gcn_notices import assert_sane, read
 from tests.schemas.voevent_packets import packet
 
 PLACE = {"ra": 120.5, "dec": -33.25, "ra_dec_error": 8.5}
@@ -181,6 +181,12 @@ def test_gbm_subthreshold(how):
     assert notice.notice_type == "fermi.gbm.subthreshold"
     assert notice.localisation.systematics is Systematics.GBM_GROUND
     assert read(**how, alert_tense="planned").trigger_id is None
+
+
+def test_the_identifier_of_a_subthreshold_trigger_is_bounded_and_without_blanks():
+    notice = read("fermi/gbm/subthreshold", id=["a b\n" + 200 * "c"])
+    assert_sane(notice)
+    assert notice.trigger_id == "fermi-gbm-subthreshold:a_b_" + 96 * "c"
 
 
 def test_flares_of_known_sources_are_no_triggers():
