@@ -267,6 +267,11 @@ async def latency(kafka: Cluster, folder: Path, per_s: int, seconds: float) -> l
     async with webhook_receiver() as hook:
         bench, subscribers = Bench(kafka, folder, hook.url), Subscribers()
         async with bench.service() as service:
+
+            async def is_listening() -> bool:
+                return "status" in (await service.ask())["sinks"]["vtp"]
+
+            await until_it_is(is_listening)
             listening = [
                 asyncio.create_task(subscribers.read_topic(kafka.bootstrap)),
                 asyncio.create_task(subscribers.hear_vtp(bench.vtp_port)),
