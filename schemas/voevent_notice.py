@@ -308,8 +308,9 @@ def _significance(event: VOEvent, kind: NoticeType, draft: Draft) -> None:
 
 
 def _links(event: VOEvent) -> dict[str, str]:
-    links = {p.name: p.value for p in reversed(event.params) if p.value.startswith(("http://", "https://"))}
-    for number, url in enumerate(dict.fromkeys(event.references)):
+    web = ("http://", "https://")  # a Reference may name anything, ``javascript:`` too
+    links = {p.name: p.value for p in reversed(event.params) if p.value.startswith(web)}
+    for number, url in enumerate(url for url in dict.fromkeys(event.references) if url.startswith(web)):
         links[f"reference {number + 1}" if number else "reference"] = url
     return dict(reversed(links.items()))
 

@@ -61,6 +61,12 @@ def test_links_are_all_urls_and_the_references():
     }
 
 
+def test_a_reference_to_what_is_no_web_address_is_no_link():
+    assert read(112, references=["javascript:alert(1)", "file:///etc/passwd", "https://a.org/1"]).links == {
+        "reference": "https://a.org/1"
+    }
+
+
 class TestPositions:
     @pytest.mark.parametrize(
         ("position", "radius", "why"),
