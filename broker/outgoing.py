@@ -84,6 +84,7 @@ class Drain:
     ) -> None:
         self.name = name
         self.sink: Sink | None = None
+        self.opened = asyncio.Event()
         self._make_sink, self._outbox, self._read_notice, self._packets = make_sink, outbox, read_notice, packets
         self._watch, self._sleep = watch or Watch(), sleep
         self._refusals: dict[int, int] = {}
@@ -94,6 +95,7 @@ class Drain:
         made = self._make_sink()
         async with made as sink:
             self.sink = sink
+            self.opened.set()
             try:
                 while True:
                     for part in _parts(await self._outbox.next(self.name, AT_ONCE, packets=self._packets)):

@@ -67,6 +67,7 @@ async def _serve(plan: Plan, load: Callable[[], Plan]) -> int:
         _spare_the_collector()
         server = await stack.enter_async_context(_listening(service, metrics))
         service.start()
+        await service.opened()
         log.info("running", sources=sorted(plan.sources), sinks=sorted(plan.sinks), http=server.url)
         manager.ready(service.in_a_line())
         beside = [

@@ -100,6 +100,13 @@ class Service:
         for name, source in made.items():
             self._start_source(name, source)
 
+    async def opened(self, within_s: float = 5.0) -> None:
+        """Wait until every sink is open, so that subscribers are admitted, but not for one whose next hop is away."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within_s):
+                for drain in list(self.drains.values()):
+                    await drain.opened.wait()
+
     async def stop(self) -> None:
         """Stop reading, finish what is under way, and send what can be sent in the set time."""
         within_s = self.plan.config.service.stop_within_s

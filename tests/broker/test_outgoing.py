@@ -89,6 +89,7 @@ async def drained(sink: ListSink, deliveries: Sequence[Delivery], watch: Watch |
 
     drain = Drain("out", lambda: sink, outbox, read, watch=watch, sleep=sleep)
     task = asyncio.create_task(drain.run())
+    await drain.opened.wait()
     await outbox.empty.wait()
     assert drain.sink is sink
     task.cancel()
