@@ -159,3 +159,12 @@ async def test_it_expires_and_seals_now_and_then(tmp_path):
         clock.saw(clock() + 40 * 86_400_000_000)
         await until(lambda: len(service.pipeline.engine.index) == 0)
         assert list(service.pipeline.engine.triggers()) == []
+
+
+async def test_it_is_open_once_its_sinks_are_and_does_not_wait_for_ever(tmp_path):
+    async with serving(tmp_path, LINES) as (service, _):
+        await service.opened()
+        drain = service.drains["lines"]
+        assert drain.sink is not None
+        drain.opened.clear()
+        await service.opened(within_s=0.01)
