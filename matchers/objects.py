@@ -52,10 +52,10 @@ class ObjectState:
 
 
 def names_of(object_id: Strings) -> Names:
-    """Names as bytes: ASCII, or else UTF-8. Shape (n,)."""
+    """Names as bytes: ASCII, or else UTF-8, with what file names hold that is none. Shape (n,)."""
     points = np.ascontiguousarray(object_id).view(np.uint32)
     if not len(points) or points.max() > _LAST_ASCII:
-        return np.asarray(np.char.encode(object_id, "utf-8"), np.bytes_)
+        return np.asarray(np.char.encode(object_id, "utf-8", "surrogatepass"), np.bytes_)
     return points.astype(np.uint8).view(f"S{len(points) // len(object_id)}")
 
 

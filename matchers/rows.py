@@ -81,7 +81,7 @@ class Texts:
         else:
             square[np.arange(width) < lengths[:, None]] = utf8
         if utf8.max() > _LAST_ASCII:
-            return np.asarray(np.char.decode(square.view(f"S{width}")[:, 0], "utf-8"), np.str_)
+            return np.asarray(np.char.decode(square.view(f"S{width}")[:, 0], "utf-8", "surrogatepass"), np.str_)
         return np.asarray(square.astype(np.uint32).view(f"U{width}")[:, 0], np.str_)
 
     def picked(self, rows: Ints) -> Self:

@@ -35,3 +35,8 @@ def test_rows_are_the_alerts_they_were_made_of():
         back = Rows.taken([(some.picked(np.array([4, 3, 1])), np.array([1, 2])), (some, np.array([0]))])
         for name, values in alerts.take(np.array([3, 1, 0])).columns().items():
             assert np.array_equal(getattr(back, name), values, equal_nan=values.dtype.kind == "f"), name
+
+
+def test_names_that_are_no_text_come_back_as_they_were():
+    column = Texts.of(np.array(["a", "\udcff\udcfe.avro", "é"]))
+    assert column.take(np.array([2, 1, 0])).tolist() == ["é", "\udcff\udcfe.avro", "a"]
