@@ -6,7 +6,6 @@ the newest of each. The headers say what a reader needs before it decodes: what 
 
 import asyncio
 import re
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -18,6 +17,7 @@ from yarl import URL
 from bridges.attempts import kafka_partitions
 from bridges.delivery import Undelivered
 from bridges.kafka_writer import Headers, KafkaWriter, Record, SubstreamTopics
+from bridges.notice_packets import Before, NoticePackets, nothing_before
 from bridges.options import Secret
 from bridges.schema_registry import SchemaRegistry
 from schemas.catalogue import SchemaCatalogue
@@ -26,11 +26,9 @@ from schemas.coincidence_avro import SCHEMA_TEXT, encode_container, encode_frame
 from schemas.errors import BadPacket
 from schemas.records import Notice, Publication
 from schemas.voevent_out import VoeventAuthor, voevent_bytes
-from schemas.voevent_relay import conversion_ivorn, convert_notice, is_convertible
 
 PIECE: Final = 50
 """How many publications a thread encodes at once: it and the event loop take turns."""
-TRIGGERS_REMEMBERED: Final = 1000
 
 _AVRO: Final = "application/avro"
 _XML: Final = "application/xml"
@@ -209,6 +207,8 @@ class KafkaVoeventSink(_KafkaSink):
         Who publishes them.
     software
         Name and version of what converts notices.
+    before
+        Which notices of its trigger came before a notice.
 
     Raises
     ------
@@ -217,11 +217,17 @@ class KafkaVoeventSink(_KafkaSink):
     """
 
     def __init__(
-        self, options: KafkaVoeventOptions, folder: Path, *, author: VoeventAuthor, software: str = "Starcross"
+        self,
+        options: KafkaVoeventOptions,
+        folder: Path,
+        *,
+        author: VoeventAuthor,
+        software: str = "Starcross",
+        before: Before = nothing_before,
     ) -> None:
         super().__init__(options, folder, _XML)
-        self._notices_topic, self._author, self._software = options.notices_topic, author, software
-        self._converted: OrderedDict[str, str] = OrderedDict()
+        self._notices_topic, self._author = options.notices_topic, author
+        self._notices = NoticePackets(author, software, before)
 
     async def send(self, publications: Sequence[Publication]) -> None:
         """As `KafkaAvroSink.send`."""
@@ -235,14 +241,6 @@ class KafkaVoeventSink(_KafkaSink):
         Undelivered
             As `KafkaAvroSink.send`.
         """
-        key = notice.trigger_id or notice.ivorn
-        body = notice.message.body
-        if is_convertible(notice):
-            body = convert_notice(notice, self._author, self._converted.get(key), software=self._software)
+        key = (notice.trigger_id or notice.ivorn).encode()
         told = (("content-type", _XML.encode()), ("notice-type", notice.notice_type.encode()))
-        await self._writer.write([Record(self._notices_topic, key.encode(), body, told)])
-        if is_convertible(notice):
-            self._converted[key] = conversion_ivorn(notice, self._author)
-            self._converted.move_to_end(key)
-            if len(self._converted) > TRIGGERS_REMEMBERED:
-                self._converted.popitem(last=False)
+        await self._writer.write([Record(self._notices_topic, key, self._notices.packet(notice), told)])

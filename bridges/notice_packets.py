@@ -1,20 +1,22 @@
 """Notices that came in, as the VOEvents that sinks pass on."""
 
-from collections import OrderedDict
-from typing import Final
+from collections.abc import Callable, Iterable
 
 from schemas.records import Notice
 from schemas.voevent_packet import VoeventAuthor
 from schemas.voevent_relay import conversion_ivorn, convert_notice, is_convertible
 
-TRIGGERS_REMEMBERED: Final = 10_000
+Before = Callable[[Notice], Iterable[Notice]]
+"""The notices of its trigger that came before a notice, the latest first."""
+
+
+def nothing_before(_: Notice) -> Iterable[Notice]:
+    """Where nobody knows what came before."""
+    return ()
 
 
 class NoticePackets:
     """Gives a VOEvent as it came, and converts any other notice, citing the conversion of its trigger's notice before.
-
-    What was converted before is known for the last triggers since the start: after a restart the first conversion of a
-    trigger cites none.
 
     Parameters
     ----------
@@ -22,28 +24,17 @@ class NoticePackets:
         Who converts.
     software
         Name and version of what converts.
+    before
+        Tells what came before, so that a notice makes the same packet whenever it is asked for.
     """
 
-    def __init__(self, author: VoeventAuthor, software: str) -> None:
-        self._author = author
-        self._software = software
-        self._last: OrderedDict[str, tuple[str | None, str]] = OrderedDict()
+    def __init__(self, author: VoeventAuthor, software: str, before: Before = nothing_before) -> None:
+        self._author, self._software, self._before = author, software, before
 
     def packet(self, notice: Notice) -> bytes:
-        """The notice as XML; the same again if it is asked for again before another of its trigger."""
+        """The notice as XML."""
         if not is_convertible(notice):
             return notice.message.body
-        return convert_notice(notice, self._author, self._previous(notice), software=self._software)
-
-    def passed_on(self, notice: Notice) -> None:
-        """Remember that the packet was sent: the next of its trigger cites it."""
-        if notice.trigger_id is None or not is_convertible(notice):
-            return
-        self._last[notice.trigger_id] = self._previous(notice), conversion_ivorn(notice, self._author)
-        self._last.move_to_end(notice.trigger_id)
-        if len(self._last) > TRIGGERS_REMEMBERED:
-            self._last.popitem(last=False)
-
-    def _previous(self, notice: Notice) -> str | None:
-        before, last = self._last.get(notice.trigger_id or "", (None, None))
-        return before if last == conversion_ivorn(notice, self._author) else last
+        earlier = (known for known in self._before(notice) if is_convertible(known))
+        previous = next((conversion_ivorn(known, self._author) for known in earlier), None)
+        return convert_notice(notice, self._author, previous, software=self._software)

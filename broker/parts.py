@@ -11,6 +11,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from bridges.notice_packets import Before, nothing_before
 from bridges.options import Options
 from broker.clocks import Clock
 from broker.config import Config, problems
@@ -36,6 +37,8 @@ class Surroundings:
         What time it is.
     observers
         Who is told what bridges see.
+    before
+        Which notices of its trigger came before a notice.
     """
 
     folder: Path
@@ -43,6 +46,7 @@ class Surroundings:
     software: str
     clock: Clock
     observers: Observers
+    before: Before = nothing_before
 
 
 MakeSource = Callable[[str, Any, Surroundings], Source]
@@ -130,14 +134,14 @@ def _kafka_avro(_name: str, options: Any, around: Surroundings) -> Sink:
 
 def _kafka_voevent(_name: str, options: Any, around: Surroundings) -> Sink:
     sink: Sink = import_module("bridges.kafka_sink").KafkaVoeventSink(
-        options, around.folder, author=around.author, software=around.software
+        options, around.folder, author=around.author, software=around.software, before=around.before
     )
     return sink
 
 
 def _vtp(_name: str, options: Any, around: Surroundings) -> Sink:
     sink: Sink = import_module("bridges.vtp.sink").VtpSink(
-        options, around.author, around.folder, software=around.software, now_us=around.clock
+        options, around.author, around.folder, software=around.software, before=around.before, now_us=around.clock
     )
     return sink
 

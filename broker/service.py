@@ -68,7 +68,12 @@ class Service:
             include_tests=config.triggers.include_tests,
             observe=observers.map_fetched,
         )
-        self._around = _surroundings(plan, observers)
+        self._around = self._surroundings(plan)
+
+    def _surroundings(self, plan: Plan) -> Surroundings:
+        # Those whom bridges speak to live by the wall's clock, whatever nights are played.
+        before = self.pipeline.engine.heard_before
+        return Surroundings(plan.folder, plan.author, software_name(), WallClock(), self.observers, before)
 
     async def restore(self) -> None:
         """Fill the engine with what is stored."""
@@ -167,7 +172,7 @@ class Service:
         plan = self._load()
         if plan.with_reactor and not self.plan.with_reactor:
             raise ConfigurationError("sources: VOEvents over VTP are taken in from the next start on")
-        around = _surroundings(plan, self.observers)
+        around = self._surroundings(plan)
         return plan, around, plan.made(around, self.plan)
 
     def _start_source(self, name: str, source: Source) -> None:
@@ -255,11 +260,6 @@ _FIXED = ("cuts", "survey_cuts", "triggers", "lsst", "store", "maps", "service")
 
 def _with_sections(plan: Plan) -> dict[str, Any]:
     return {name: (options, plan.config.sinks[name], plan.author) for name, options in plan.sinks.items()}
-
-
-def _surroundings(plan: Plan, observers: Observers) -> Surroundings:
-    # Those whom bridges speak to live by the wall's clock, whatever nights are played.
-    return Surroundings(plan.folder, plan.author, software_name(), WallClock(), observers)
 
 
 def _read_skymap(kept: KeptSkyMap) -> SkyMap | None:

@@ -48,6 +48,12 @@ class Case:
         """Take the map that a notice linked to; it stands above what the notice said itself."""
         self._late[ivorn] = skymap
 
+    def before(self, ivorn: str) -> list[Notice]:
+        """The notices that were heard before this one, the latest first; all if it was not heard."""
+        heard = list(self._notices)
+        place = heard.index(ivorn) if ivorn in self._notices else len(heard)
+        return [self._notices[known] for known in reversed(heard[:place])]
+
     def unmapped(self) -> list[Notice]:
         """The notices with links to maps that have not come and would count, oldest first."""
         localising = self.trigger.localised_by if self.trigger is not None else None

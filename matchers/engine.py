@@ -182,6 +182,11 @@ class Engine:
         self._hear_skymap(trigger_id, notice_ivorn, skymap, now_us)
         return self._refresh(trigger_id, Cause.SKYMAP, now_us)
 
+    def heard_before(self, notice: Notice) -> list[Notice]:
+        """The notices of its trigger that were heard before a notice, the latest first."""
+        case = self._cases.get(notice.trigger_id or "")
+        return [] if case is None else case.before(notice.ivorn)
+
     def unmapped(self) -> Iterator[Notice]:
         """The notices with links to sky maps that have not come and would count, by trigger, oldest first."""
         return (notice for _, case in sorted(self._cases.items()) for notice in case.unmapped())

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Self
 
 from bridges.attempts import listen_once
-from bridges.notice_packets import NoticePackets
+from bridges.notice_packets import Before, NoticePackets, nothing_before
 from bridges.vtp.broadcaster import Broadcaster
 from bridges.vtp.options import BroadcastOptions
 from schemas.records import Notice, Publication
@@ -49,13 +49,14 @@ class VtpSink:
         folder: Path = Path(),
         *,
         software: str = "Starcross",
+        before: Before = nothing_before,
         now_us: Callable[[], int] = lambda: time.time_ns() // 1000,
     ) -> None:
         self._options = options
         self._author = author
         self._now_us = now_us
         self.broadcaster = Broadcaster(options, f"ivo://{author.authority}/{author.stream}", folder, now_us)
-        self._notices = NoticePackets(author, software)
+        self._notices = NoticePackets(author, software, before)
         self._testing: asyncio.Task[None] | None = None
 
     async def check(self) -> str:
@@ -97,7 +98,6 @@ class VtpSink:
             If the packet is larger than a frame may be.
         """
         await self.broadcaster.broadcast(self._notices.packet(notice))
-        self._notices.passed_on(notice)
 
     async def _test(self, interval_s: float) -> None:
         while True:

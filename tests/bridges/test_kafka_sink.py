@@ -13,6 +13,7 @@ from lxml import etree
 
 from bridges.delivery import DeliveryRefused, Undelivered
 from bridges.kafka_sink import KafkaAvroOptions, KafkaAvroSink, KafkaVoeventOptions, KafkaVoeventSink
+from bridges.notice_packets import nothing_before
 from bridges.options import Secret
 from schemas.catalogue import SchemaCatalogue
 from schemas.coincidence_avro import SCHEMA, read_publication
@@ -221,9 +222,9 @@ def notice_of(body, origin, topic=""):
 
 
 @asynccontextmanager
-async def voevent_sink(kafka, **options):
+async def voevent_sink(kafka, before=nothing_before, **options):
     made = KafkaVoeventOptions(bootstrap_servers=(kafka.bootstrap,), **options)
-    async with KafkaVoeventSink(made, Path(), author=AUTHOR, software="Starcross 1") as sink:
+    async with KafkaVoeventSink(made, Path(), author=AUTHOR, software="Starcross 1", before=before) as sink:
         yield sink
 
 
@@ -254,7 +255,8 @@ async def test_notices_are_passed_on_as_they_are_or_converted(kafka):
     notices = [
         notice_of(json.dumps(gcn | {"ra": ra}).encode(), f"{json_topic}[0]@1", json_topic) for ra in (120.0, 120.5)
     ]
-    async with voevent_sink(kafka, notices_topic=topic) as sink:
+    past = {notices[1].ivorn: notices[:1]}
+    async with voevent_sink(kafka, lambda notice: past.get(notice.ivorn, ()), notices_topic=topic) as sink:
         for notice in (plain, *notices):
             await sink.relay(notice)
     records = await consume(kafka.bootstrap, topic, 3)

@@ -1,10 +1,13 @@
 """The life of the service's parts in one loop: reloading, stopping, going on; its process is tested in `tests/e2e`."""
 
 import asyncio
+import json
 
 import pytest
+from lxml import etree
 from structlog.testing import capture_logs
 
+from bridges.vtp.broadcaster import Broadcaster
 from broker.clocks import DataClock
 from schemas.errors import ConfigurationError
 from schemas.records import Message
@@ -150,6 +153,28 @@ async def test_notices_are_passed_on_as_they_came(tmp_path):
         await service.pipeline.inlet("gcn", relayed=True)([Message(GOOD_NOTICE, "notice")])
         await until(lambda: metrics.value("starcross_sent_total", sink="vtp") == 1)
         assert service.store.backlog("vtp").count == 0
+
+
+async def test_a_notice_that_is_converted_cites_the_one_before_it_over_a_restart_too(tmp_path, monkeypatch):
+    sent: list[bytes] = []
+
+    async def broadcast(_: Broadcaster, event: bytes) -> None:
+        sent.append(event)
+
+    monkeypatch.setattr(Broadcaster, "broadcast", broadcast)
+    schema = "https://gcn.nasa.gov/schema/v4.0.0/gcn/notices/einstein_probe/wxt/alert.schema.json"
+    told = {"$schema": schema, "instrument": "WXT", "trigger_time": "2026-11-21T03:00:00Z", "id": ["01709000001"]}
+    for number, ra_deg in enumerate((120.0, 120.5), 1):
+        body = json.dumps(told | {"ra": ra_deg, "dec": 30.0, "ra_dec_error": 0.05}).encode()
+        text = "[sinks.vtp]\nkind = 'vtp'\nport = 0\nrelay_notices = true\n"
+        async with serving(tmp_path, text) as (service, _):
+            message = Message(body, f"topic[0]@{number}", "gcn.notices.einstein_probe.wxt.alert")
+            await service.pipeline.inlet("gcn", relayed=True)([message])
+            await until(lambda number=number: len(sent) == number)
+            await until(lambda service=service: service.store.backlog("vtp").count == 0)
+    first, second = map(etree.fromstring, sent)
+    assert [cited.text for cited in second.iter("EventIVORN")] == [first.get("ivorn")]
+    assert list(first.iter("EventIVORN")) == []
 
 
 async def test_it_expires_and_seals_now_and_then(tmp_path):

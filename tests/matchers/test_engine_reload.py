@@ -85,3 +85,16 @@ def test_maps_are_missing_until_they_come_or_something_newer_tells_the_position(
     assert list(engine.unmapped()) == []
     put(engine, update(4, skymap_url="https://x.org/4.fits"))
     assert [notice.skymap_url for notice in engine.unmapped()] == ["https://x.org/4.fits"]
+
+
+def test_what_was_heard_before_a_notice_does_not_depend_on_what_came_after():
+    engine = engine_of()
+    first, second, third = notice_of(), update(2), update(3)
+    for notice in (first, third, second):
+        put(engine, notice)
+    assert engine.heard_before(first) == []
+    assert engine.heard_before(third) == [first]
+    assert engine.heard_before(second) == [third, first]
+    assert engine.heard_before(update(4)) == [second, third, first]
+    assert engine.heard_before(notice_of(trigger_id="icecube:1")) == []
+    assert engine.heard_before(notice_of(trigger_id=None)) == []

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from lxml import etree
 
+from bridges.notice_packets import nothing_before
 from bridges.vtp.options import BroadcastOptions
 from bridges.vtp.sink import VtpSink, line_test
 from broker.interfaces import NoticeSink, Sink
@@ -21,8 +22,8 @@ from tests.matchers.made import notice_of
 AUTHOR = VoeventAuthor("org.example", "starcross")
 
 
-def sink(**options) -> VtpSink:
-    return VtpSink(BroadcastOptions(port=0, **options), AUTHOR, now_us=lambda: 1_600_000_000_000_000)
+def sink(before=nothing_before, **options) -> VtpSink:
+    return VtpSink(BroadcastOptions(port=0, **options), AUTHOR, before=before, now_us=lambda: 1_600_000_000_000_000)
 
 
 async def test_publications_become_voevents_in_order():
@@ -54,7 +55,8 @@ async def test_other_notices_are_converted_and_cite_the_one_before():
         notice_of("icecube:1", message=Message(body, "x"), ivorn=content_ivorn("icecube", body), kind=kind)
         for body, kind in ((b"{}", Kind.INITIAL), (b"[]", Kind.UPDATE))
     ]
-    async with sink() as ours, connected(ours.broadcaster.port) as peer:
+    past = {first.ivorn: (), update.ivorn: (first,)}
+    async with sink(before=lambda notice: past[notice.ivorn]) as ours, connected(ours.broadcaster.port) as peer:
         await peer.greet()
         for notice in (first, update, update):
             await ours.relay(notice)
