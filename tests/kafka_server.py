@@ -270,7 +270,8 @@ class KafkaServer(Cluster):
             f"SCRAM-SHA-{n}=[name={USER},password={PASSWORD}]" for n in (256, 512) if f"SCRAM-SHA-{n}" in self._sasl
         ]
         added = [argument for credential in scram for argument in ("--add-scram", credential)]
-        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        # A number whose text may not begin with "-", which Kafka would take for an option.
+        cluster = "s" + base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")[1:]
         properties = str(self.folder / "server.properties")
         command = self._run.command(self.folder, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", properties)
         done = subprocess.run([*command, *added], capture_output=True, text=True, check=False)
