@@ -13,10 +13,12 @@ from aiohttp.test_utils import TestServer
 from bridges.files import find_files, read_files
 from bridges.simulator import NightPlan, simulate
 from broker.store.database import open_for_reading
-from schemas.records import Message
+from schemas.catalogue import SchemaCatalogue
+from schemas.reading import read_message
+from schemas.records import Kind, Message
 from schemas.survey import looks_like_alerts
 from tests.e2e.live.child import until
-from tests.e2e.live.conftest import Site, by_night
+from tests.e2e.live.conftest import Site, by_night, standing
 from tests.schemas.gcn_notices import SCHEMAS
 from tests.survey_packets import LSST_WHOLE, ZTF, container, framed, lsst_alert, ztf_alert
 
@@ -42,6 +44,14 @@ def parts(messages, number):
     return [messages[start : start + size] for start in range(0, len(messages), size)]
 
 
+def takes_back(body: bytes) -> bool:
+    """Whether it is a notice that withdraws its trigger, or says that it was none."""
+    if looks_like_alerts(body):
+        return False
+    notices = read_message(Message(body, ""), SchemaCatalogue()).notices
+    return any(notice.kind is Kind.RETRACTION or notice.astrophysical is False for notice in notices)
+
+
 async def test_coincidences_are_those_of_a_replay_of_what_lies_in_the_topics(site, night):
     """Topics by pattern, some of which come while the service runs; packets of every codec; poison in between."""
     messages = by_night(night[0].messages())
@@ -55,15 +65,23 @@ async def test_coincidences_are_those_of_a_replay_of_what_lies_in_the_topics(sit
         ("gcn.notices.einstein_probe.wxt.alert", b'{"id": ' * 100),
         ("gcn.notices.einstein_probe.wxt.alert", b"Subscribed topic not available: Broker: Unknown topic or partition"),
     ]
-    first, *rest = parts(messages, len(CODECS))
+    withdrawing = [one for one in messages if takes_back(one[1])]
+    first, *rest = parts([one for one in messages if one not in withdrawing], len(CODECS))
     await site.produce(first, compression_type=CODECS[0])
     async with site.service(site.tables()) as service:
         await site.produce(poison)
         for codec, part in zip(CODECS[1:], rest, strict=True):
             await site.produce(part, compression_type=codec)
         await site.until_kept(service)
+        before = standing(await site.check(service))
+        # Only now, as what is taken back before its alerts come was never proposed.
+        await site.produce(withdrawing)
+        await site.until_kept(service)
         came = await site.check(service)
-        assert {one["state"] for one in came} >= {"proposed", "updated"}
+        assert {one["state"] for one in came} == {"proposed", "updated", "withdrawn"}
+        gone = before.keys() - standing(came).keys()
+        assert gone
+        assert {one["id"] for one in came if one["state"] == "withdrawn"} >= gone
         reference = await site.reference(service)
         told = b"Subscribed topic not available"
         text = {r.origin for r in await site.records() if r.value is not None and r.value.startswith(told)}
