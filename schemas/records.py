@@ -16,8 +16,10 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from schemas.annotations import Annotation
 from schemas.localisation import Localisation
 from schemas.sky import Region, SkyMap, pixels_of
+from schemas.statistics import NO_EVIDENCE, LightCurveEvidence, Statistics
 
 Bools = NDArray[np.bool_]
 Floats = NDArray[np.floating[Any]]
@@ -335,6 +337,35 @@ class Notice:
     warnings: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Link:
+    """Another trigger that is the same event.
+
+    Attributes
+    ----------
+    id, names, messenger, mission, instrument
+        Of the other trigger.
+    by
+        What links them: ``time and sky``, or ``cited`` by an observatory.
+    delta_t_s
+        The other's time minus this one's.
+    overlap
+        4 pi times the integral of the product of both densities: Bayes factor of a common position.
+    far_per_year
+        Joint false-alarm rate in time and sky; None where an input of it is unknown.
+    """
+
+    id: str
+    names: tuple[str, ...]
+    messenger: str
+    mission: str
+    instrument: str
+    by: str
+    delta_t_s: float
+    overlap: float
+    far_per_year: float | None
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Trigger:
     """One astrophysical event as its notices tell it so far.
@@ -357,6 +388,8 @@ class Trigger:
         False if it turned out to be no burst or no event.
     test
         True if any of its notices is a test or a mock.
+    linked
+        Other triggers that are the same event, sorted by id; ``skymap`` is then the product of all their densities.
     """
 
     id: str
@@ -378,6 +411,7 @@ class Trigger:
     significance_unit: str = ""
     far_hz: float | None = None
     links: Mapping[str, str] = field(default_factory=dict)
+    linked: tuple[Link, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -408,6 +442,8 @@ class TriggerSummary:
     significance_unit: str
     test: bool
     links: Mapping[str, str]
+    classification: Mapping[str, float] = field(default_factory=dict)
+    linked: tuple[Link, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -424,7 +460,8 @@ class Measurement:
 @dataclass(frozen=True, slots=True)
 class ObjectSummary:
     """What a coincidence says of its object; magnitude and band are of the latest matching alert,
-    the position is that of the first. The light curve is that of all its stored alerts inside the window, by time."""
+    the position is that of the first. The light curve is that of all its stored alerts inside the window, by time.
+    The last non-detection is the latest visit before the first detection that did not see it, as the packets tell."""
 
     survey: str
     object_id: str
@@ -438,6 +475,8 @@ class ObjectSummary:
     mag_err: float | None
     band: str
     light_curve: tuple[Measurement, ...] = ()
+    last_non_detection_us: int | None = None
+    annotations: tuple[Annotation, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -476,6 +515,12 @@ class Coincidence:
         (Ashton et al. 2018, ApJ 860, 6).
     area_90_deg2
         Area of the trigger's 90 % credible region.
+    changed
+        What is different from the revision before, sorted, such as ``level`` and ``light_curve``; empty in the first.
+    evidence
+        What the light curve tells.
+    statistics
+        What it is worth; None in what was written before there were any.
     """
 
     id: str
@@ -493,6 +538,9 @@ class Coincidence:
     overlap: float
     area_90_deg2: float
     provenance: Provenance
+    changed: tuple[str, ...] = ()
+    evidence: LightCurveEvidence = NO_EVIDENCE
+    statistics: Statistics | None = None
 
 
 @dataclass(frozen=True, slots=True)
