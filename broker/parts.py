@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -49,13 +49,13 @@ class Surroundings:
     before: Before = nothing_before
 
 
-MakeSource = Callable[[str, Any, Surroundings], Source]
-MakeSink = Callable[[str, Any, Surroundings], Sink]
+Part = TypeVar("Part", Source, Sink)
+Make = Callable[[str, Any, Surroundings], Part]
 
 
 @dataclass(frozen=True, slots=True)
-class SourceKind:
-    """A kind of source.
+class Kind(Generic[Part]):
+    """A kind of source or of sink.
 
     Attributes
     ----------
@@ -66,59 +66,30 @@ class SourceKind:
     summary
         What it is, in a line.
     relayed
-        Whether its notices are passed on by sinks that relay.
+        Of a source: whether its notices are passed on by sinks that relay.
     with_reactor
-        Whether it needs Twisted's reactor.
+        Of a source: whether it needs Twisted's reactor.
     """
 
     options: str
-    make: MakeSource
+    make: Make[Part]
     summary: str
     relayed: bool = False
     with_reactor: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class SinkKind:
-    """A kind of sink; see `SourceKind`."""
+def _observed(place: str, observer: Callable[[Observers], Callable[[str], Any]]) -> Make[Source]:
+    """Makes sources of a class, at ``module:class``, that tell an observer of what they see."""
 
-    options: str
-    make: MakeSink
-    summary: str
+    def make(name: str, options: Any, around: Surroundings) -> Source:
+        source: Source = _named(place)(options, around.folder, observe=observer(around.observers)(name))
+        return source
 
-
-def _kafka_survey(name: str, options: Any, around: Surroundings) -> Source:
-    module = import_module("bridges.kafka_survey")
-    source: Source = module.KafkaSurveySource(options, around.folder, observe=around.observers.kafka_survey(name))
-    return source
-
-
-def _gcn(name: str, options: Any, around: Surroundings) -> Source:
-    module = import_module("bridges.gcn_source")
-    source: Source = module.GcnSource(options, around.folder, observe=around.observers.gcn(name))
-    return source
-
-
-def _vtp_subscriber(name: str, options: Any, around: Surroundings) -> Source:
-    module = import_module("bridges.vtp_in.subscriber")
-    source: Source = module.VtpSubscriberSource(options, around.folder, observe=around.observers.vtp_in(name))
-    return source
-
-
-def _vtp_receiver(name: str, options: Any, around: Surroundings) -> Source:
-    module = import_module("bridges.vtp_in.receiver")
-    source: Source = module.VtpReceiverSource(options, around.folder, observe=around.observers.vtp_in(name))
-    return source
-
-
-def _drop_folder(name: str, options: Any, around: Surroundings) -> Source:
-    module = import_module("bridges.drop_folder")
-    source: Source = module.DropFolderSource(options, around.folder, observe=around.observers.folder(name))
-    return source
+    return make
 
 
 def _replay(_name: str, options: Any, around: Surroundings) -> Source:
-    source: Source = import_module("bridges.replay_source").ReplaySource(options, around.folder)
+    source: Source = _named("bridges.replay_source:ReplaySource")(options, around.folder)
     return source
 
 
@@ -128,61 +99,78 @@ def _simulator(_name: str, options: Any, _around: Surroundings) -> Source:
 
 
 def _kafka_avro(_name: str, options: Any, around: Surroundings) -> Sink:
-    sink: Sink = import_module("bridges.kafka_sink").KafkaAvroSink(options, around.folder)
+    sink: Sink = _named("bridges.kafka_sink:KafkaAvroSink")(options, around.folder)
     return sink
 
 
 def _kafka_voevent(_name: str, options: Any, around: Surroundings) -> Sink:
-    sink: Sink = import_module("bridges.kafka_sink").KafkaVoeventSink(
+    sink: Sink = _named("bridges.kafka_sink:KafkaVoeventSink")(
         options, around.folder, author=around.author, software=around.software, before=around.before
     )
     return sink
 
 
 def _vtp(_name: str, options: Any, around: Surroundings) -> Sink:
-    sink: Sink = import_module("bridges.vtp.sink").VtpSink(
+    sink: Sink = _named("bridges.vtp.sink:VtpSink")(
         options, around.author, around.folder, software=around.software, before=around.before, now_us=around.clock
     )
     return sink
 
 
 def _webhook(_name: str, options: Any, around: Surroundings) -> Sink:
-    sink: Sink = import_module("bridges.webhook").WebhookSink(options, around.folder, clock=around.clock)
+    sink: Sink = _named("bridges.webhook:WebhookSink")(options, around.folder, clock=around.clock)
     return sink
 
 
 def _json_lines(_name: str, options: Any, around: Surroundings) -> Sink:
-    sink: Sink = import_module("bridges.json_lines").JsonLinesSink(options, around.folder)
+    sink: Sink = _named("bridges.json_lines:JsonLinesSink")(options, around.folder)
     return sink
 
 
-SOURCE_KINDS: Mapping[str, SourceKind] = {
-    "kafka-survey": SourceKind(
-        "bridges.kafka_survey_options:KafkaSurveyOptions", _kafka_survey, "a survey's alerts over Kafka"
+def _named(place: str) -> Any:
+    """What lies at ``module:name``."""
+    module, _, name = place.partition(":")
+    return getattr(import_module(module), name)
+
+
+SOURCE_KINDS: Mapping[str, Kind[Source]] = {
+    "kafka-survey": Kind(
+        "bridges.kafka_survey_options:KafkaSurveyOptions",
+        _observed("bridges.kafka_survey:KafkaSurveySource", lambda observers: observers.kafka_survey),
+        "a survey's alerts over Kafka",
     ),
-    "gcn": SourceKind("bridges.gcn_source:GcnOptions", _gcn, "GCN's notices over Kafka", relayed=True),
-    "vtp-subscriber": SourceKind(
+    "gcn": Kind(
+        "bridges.gcn_source:GcnOptions",
+        _observed("bridges.gcn_source:GcnSource", lambda observers: observers.gcn),
+        "GCN's notices over Kafka",
+        relayed=True,
+    ),
+    "vtp-subscriber": Kind(
         "bridges.vtp_in.options:VtpSubscriberOptions",
-        _vtp_subscriber,
+        _observed("bridges.vtp_in.subscriber:VtpSubscriberSource", lambda observers: observers.vtp_in),
         "VOEvents of remote brokers over VTP",
         with_reactor=True,
     ),
-    "vtp-receiver": SourceKind(
+    "vtp-receiver": Kind(
         "bridges.vtp_in.options:VtpReceiverOptions",
-        _vtp_receiver,
+        _observed("bridges.vtp_in.receiver:VtpReceiverSource", lambda observers: observers.vtp_in),
         "VOEvents that authors submit over VTP",
         with_reactor=True,
     ),
-    "folder": SourceKind("bridges.drop_folder:DropFolderOptions", _drop_folder, "files dropped into a folder"),
-    "replay": SourceKind("bridges.replay_source:ReplayOptions", _replay, "files of past nights, played once"),
-    "simulator": SourceKind("bridges.simulator.options:SimulatorOptions", _simulator, "simulated nights"),
+    "folder": Kind(
+        "bridges.drop_folder:DropFolderOptions",
+        _observed("bridges.drop_folder:DropFolderSource", lambda observers: observers.folder),
+        "files dropped into a folder",
+    ),
+    "replay": Kind("bridges.replay_source:ReplayOptions", _replay, "files of past nights, played once"),
+    "simulator": Kind("bridges.simulator.options:SimulatorOptions", _simulator, "simulated nights"),
 }
-SINK_KINDS: Mapping[str, SinkKind] = {
-    "kafka-avro": SinkKind("bridges.kafka_sink:KafkaAvroOptions", _kafka_avro, "Avro over Kafka, a topic a substream"),
-    "kafka-voevent": SinkKind("bridges.kafka_sink:KafkaVoeventOptions", _kafka_voevent, "VOEvents over Kafka"),
-    "vtp": SinkKind("bridges.vtp.options:BroadcastOptions", _vtp, "VOEvents over VTP, to whoever subscribes"),
-    "webhook": SinkKind("bridges.webhook:WebhookOptions", _webhook, "JSON posted to a URL, signed"),
-    "json-lines": SinkKind("bridges.json_lines:JsonLinesOptions", _json_lines, "lines of JSON in a file"),
+SINK_KINDS: Mapping[str, Kind[Sink]] = {
+    "kafka-avro": Kind("bridges.kafka_sink:KafkaAvroOptions", _kafka_avro, "Avro over Kafka, a topic a substream"),
+    "kafka-voevent": Kind("bridges.kafka_sink:KafkaVoeventOptions", _kafka_voevent, "VOEvents over Kafka"),
+    "vtp": Kind("bridges.vtp.options:BroadcastOptions", _vtp, "VOEvents over VTP, to whoever subscribes"),
+    "webhook": Kind("bridges.webhook:WebhookOptions", _webhook, "JSON posted to a URL, signed"),
+    "json-lines": Kind("bridges.json_lines:JsonLinesOptions", _json_lines, "lines of JSON in a file"),
 }
 
 
@@ -221,14 +209,13 @@ def sink_options(config: Config) -> dict[str, Options]:
     }
 
 
-def options_class(kind: SourceKind | SinkKind) -> type[Options]:
+def options_class(kind: Kind[Source] | Kind[Sink]) -> type[Options]:
     """The model of a kind's options."""
-    module, _, name = kind.options.partition(":")
-    found: type[Options] = getattr(import_module(module), name)
+    found: type[Options] = _named(kind.options)
     return found
 
 
-def _checked(key: str, section: Any, kinds: Mapping[str, SourceKind] | Mapping[str, SinkKind]) -> Options:
+def _checked(key: str, section: Any, kinds: Mapping[str, Kind[Source]] | Mapping[str, Kind[Sink]]) -> Options:
     if section.kind not in kinds:
         known = ", ".join(sorted(kinds))
         raise ConfigurationError(f"{key}.kind: there is no kind {section.kind!r}; there are {known}")
