@@ -28,7 +28,15 @@ from schemas.times import iso_from_us
 
 MIB = 1 << 20
 MOST_ALERTS_SHOWN = 20
-QUALITY = ("reliability", "bad_pixels", "ap_minus_psf_mag", "gaia_arcsec", "ps1_arcsec", "solar_system_arcsec")
+QUALITY = (
+    "reliability",
+    "bad_pixels",
+    "ap_minus_psf_mag",
+    "gaia_arcsec",
+    "ps1_arcsec",
+    "star_galaxy",
+    "solar_system_arcsec",
+)
 
 
 @dataclass(slots=True)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from matchers.objects import Keys
-from matchers.rows import ARRAYS, BYTES, Rows
+from matchers.rows import ARRAYS, BYTES, LATER, Rows
 from matchers.runs import ROW_BITS, Run
 from schemas.records import Alerts, Bools, Ints, Strings, Window
 from schemas.times import US_PER_DAY
@@ -167,14 +167,15 @@ class Night:
 
     @classmethod
     def of_arrays(cls, survey: str, arrays: Mapping[str, NDArray[Any]]) -> Self:
-        """The night whose `arrays` these are; mapped files stay mapped.
+        """The night whose `arrays` these are, be they of an earlier version; mapped files stay mapped.
 
         Raises
         ------
         ValueError
             If columns are missing or differ in length.
         """
-        names = (*(name for name in _RUN_COLUMNS if name != "pixel"), *ARRAYS)
+        own = (name for name in ARRAYS if name not in LATER or name in arrays)
+        names = (*(name for name in _RUN_COLUMNS if name != "pixel"), *own)
         missing = [name for name in ("bounds", *names, *BYTES) if name not in arrays]
         if missing:
             raise ValueError(f"a night of {survey} lacks the columns {', '.join(missing)}")

@@ -155,9 +155,10 @@ class Rows:
 
     @classmethod
     def of_arrays(cls, survey: str, arrays: Mapping[str, NDArray[Any]]) -> Self:
-        """What `arrays` gave."""
+        """What `arrays` gave; `LATER` columns may be missing, and are unknown then."""
         texts = {name: Texts(*(arrays[f"{name}_{part}"] for part in _PARTS)) for name in _TEXTS}
-        return cls(survey, {name: arrays[name] for name in _NUMBERS}, texts)
+        unknown = np.broadcast_to(np.float32(np.nan), len(arrays["alert_id"]))
+        return cls(survey, {name: arrays.get(name, unknown) for name in _NUMBERS}, texts)
 
 
 _PARTS = ("utf8", "end")
@@ -165,3 +166,5 @@ ARRAYS = (*_NUMBERS, *(f"{name}_end" for name in _TEXTS))
 """Names of the arrays of `Rows.arrays` that have one entry a row..."""
 BYTES = tuple(f"{name}_utf8" for name in _TEXTS)
 """...and of the others."""
+LATER = frozenset({"star_galaxy"})
+"""Those that what earlier versions wrote lacks."""

@@ -21,7 +21,8 @@ class Annotation:
     Attributes
     ----------
     catalogue
-        Name of the catalogue: its key in the configuration, or ``packet`` for what the survey's packet carries.
+        Name of the catalogue: its key in the configuration, or ``gaia``, ``ps1`` or ``solar_system`` for what the
+        survey's packet carries.
     answer
         Whether it has an entry, has none, has not answered yet, or failed to answer.
     name

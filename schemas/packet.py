@@ -60,6 +60,7 @@ class Row(NamedTuple):
     ap_minus_psf_mag: Any = math.nan
     gaia_arcsec: Any = math.nan
     ps1_arcsec: Any = math.nan
+    star_galaxy: Any = math.nan
     solar_system_arcsec: Any = math.nan
     last_non_detection: Any = math.nan
 

@@ -140,6 +140,8 @@ class Alerts:
         Aperture minus PSF magnitude; NaN if unknown.
     gaia_arcsec, ps1_arcsec
         Distance of the nearest Gaia and Pan-STARRS source; NaN where there is none.
+    star_galaxy
+        Of that Pan-STARRS source: 0 for a galaxy, 1 for a star; NaN if unknown.
     solar_system_arcsec
         Distance of the nearest known solar-system object; NaN where there is none.
     origin
@@ -163,6 +165,7 @@ class Alerts:
     ap_minus_psf_mag: NDArray[np.float32]
     gaia_arcsec: NDArray[np.float32]
     ps1_arcsec: NDArray[np.float32]
+    star_galaxy: NDArray[np.float32]
     solar_system_arcsec: NDArray[np.float32]
     origin: Strings
 
@@ -242,6 +245,7 @@ COLUMNS: dict[str, type] = {
     "ap_minus_psf_mag": np.float32,
     "gaia_arcsec": np.float32,
     "ps1_arcsec": np.float32,
+    "star_galaxy": np.float32,
     "solar_system_arcsec": np.float32,
     "origin": np.str_,
 }

@@ -24,7 +24,7 @@ from schemas.picked import Bools, Picked
 from schemas.plan import Column, Pick
 
 BANDS = {1: "g", 2: "r", 3: "i"}
-_NUMBERS = "jd jdstarthist ra dec magpsf sigmapsf magap rb nbad neargaia distpsnr1 ssdistnr"
+_NUMBERS = "jd jdstarthist ra dec magpsf sigmapsf magap rb nbad neargaia distpsnr1 sgscore1 ssdistnr"
 
 
 def row(record: Record) -> Row:
@@ -51,6 +51,7 @@ def row(record: Record) -> Row:
         ap_minus_psf_mag=aperture - psf,
         gaia_arcsec=not_negative(candidate.get("neargaia")),
         ps1_arcsec=not_negative(candidate.get("distpsnr1")),
+        star_galaxy=not_negative(candidate.get("sgscore1")),
         solar_system_arcsec=not_negative(candidate.get("ssdistnr")),
         last_non_detection=latest_before(time, *upper_limits),
     )
@@ -78,6 +79,7 @@ def columns(found: Picked) -> tuple[Row, Bools]:
         ap_minus_psf_mag=aperture - psf,
         gaia_arcsec=found.not_negative("candidate.neargaia"),
         ps1_arcsec=found.not_negative("candidate.distpsnr1"),
+        star_galaxy=found.not_negative("candidate.sgscore1"),
         solar_system_arcsec=found.not_negative("candidate.ssdistnr"),
         last_non_detection=found.latest("prv_candidates.jd"),
     )

@@ -31,6 +31,7 @@ ZTF_CANDIDATE = record(
     ssdistnr=maybe("float"),
     ssnamenr=maybe("string"),
     distpsnr1=maybe("float"),
+    sgscore1=maybe("float"),
     jdstarthist=maybe("double"),
     neargaia=maybe("float"),
 )
@@ -115,6 +116,7 @@ def ztf_alert(*, previous=(), object_id="ZTF20aaaaaaa", candid=1_000_000_000_000
         "ssdistnr": -999.0,
         "ssnamenr": None,
         "distpsnr1": 7.5,
+        "sgscore1": 0.25,
         "jdstarthist": 2458840.5,
         "neargaia": 6.25,
     }

@@ -373,6 +373,20 @@ def test_only_whole_sealed_nights_are_written_and_only_whole_ones_read():
         Night.of_arrays("ztf", arrays | {"mag": arrays["mag"][:2]})
 
 
+def test_what_an_earlier_version_sealed_lacks_a_column_that_is_unknown_then():
+    index = AlertIndex()
+    rows = [{"id": k, "obj": "a", "t": T0 + k, "ra": 10, "dec": 20, "star_galaxy": 0.5} for k in range(3)]
+    index.add(alerts_of(rows))
+    arrays = seal(index)[0].arrays()
+    assert arrays.pop("star_galaxy").tolist() == [0.5] * 3
+    night = Night.of_arrays("ztf", arrays)
+    again = Night.of_arrays("ztf", Night.merged([night]).arrays())
+    for some in (night, again):
+        (alerts,) = some.batches(9)
+        assert np.isnan(alerts.star_galaxy).all()
+        assert alerts.mag.tolist() == [19.0] * 3
+
+
 def test_a_night_lasts_from_noon_to_noon_in_the_west():
     times = ["2026-01-01T17:59:59.999999Z", "2026-01-01T18:00:00Z", "2026-01-02T17:00:00Z", "1969-12-30T00:00:00Z"]
     numbers = night_of(np.array([us_from_iso(time) for time in times]))

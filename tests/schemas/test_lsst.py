@@ -40,6 +40,7 @@ def test_every_column_of_an_alert():
     assert row.pop("pixel") > 0
     assert math.isnan(row.pop("gaia_arcsec"))
     assert math.isnan(row.pop("ps1_arcsec"))
+    assert math.isnan(row.pop("star_galaxy"))
     assert math.isnan(row.pop("solar_system_arcsec"))
     assert row == {
         "alert_id": 170_000_000_000_000_001,

@@ -264,7 +264,7 @@ def test_a_batch_of_many_messages():
 NUMBERS = st.none() | st.floats() | st.sampled_from([-999.0, 0.0, 0.5, 20.0])
 
 
-@given(st.dictionaries(st.sampled_from(["rb", "magap", "neargaia", "distpsnr1", "ssdistnr", "jdstarthist"]), NUMBERS))
+@given(st.dictionaries(st.sampled_from(["rb", "magap", "neargaia", "distpsnr1", "sgscore1", "ssdistnr", "jdstarthist"]), NUMBERS))
 def test_whatever_numbers_stand_there_the_columns_are_made(values):
     wide = {f["name"]: ["null", "double"] if f["name"] in values else f["type"] for f in ZTF_CANDIDATE["fields"]}
     schema = record("r", objectId="string", candidate=record("candidate", **wide))
@@ -436,6 +436,7 @@ def _ztf_oracle(whole):
         "ap_minus_psf_mag": math.nan if aperture is None else aperture - candidate["magpsf"],
         "gaia_arcsec": _none(candidate.get("neargaia")),
         "ps1_arcsec": _none(candidate.get("distpsnr1")),
+        "star_galaxy": _none(candidate.get("sgscore1")),
         "solar_system_arcsec": _none(candidate.get("ssdistnr")),
     }
 

@@ -42,6 +42,7 @@ def test_every_column_of_an_alert():
         "ap_minus_psf_mag": 0.0625,
         "gaia_arcsec": 6.25,
         "ps1_arcsec": 7.5,
+        "star_galaxy": 0.25,
         "origin": "night/1.avro",
     }
 
@@ -56,6 +57,7 @@ def test_bands(fid, band):
     [
         ("gaia_arcsec", "neargaia", [-999.0, None]),
         ("ps1_arcsec", "distpsnr1", [-999.0, None]),
+        ("star_galaxy", "sgscore1", [-999.0, None]),
         ("solar_system_arcsec", "ssdistnr", [-999.0, None]),
         ("reliability", "rb", [None, -999.0]),
         ("bad_pixels", "nbad", [None, -999]),
@@ -124,7 +126,7 @@ def test_what_an_old_version_lacks_is_nan():
             **{
                 field["name"]: field["type"]
                 for field in ZTF_CANDIDATE["fields"]
-                if field["name"] not in {"rb", "nbad", "jdstarthist", "neargaia", "distpsnr1", "ssdistnr", "magap"}
+                if field["name"] not in {"rb", "nbad", "jdstarthist", "neargaia", "distpsnr1", "sgscore1", "ssdistnr", "magap"}
             },
         ),
     )
