@@ -21,14 +21,25 @@ from rule_engine import DataType
 from rule_engine.errors import EngineError, RuleSyntaxError, SymbolResolutionError
 from rule_engine.errors import ObjectAttributeError as UnknownAttribute
 
-from schemas.coincidence import CoincidenceDocument, Instant, ObjectDocument, TriggerDocument
+from schemas.coincidence_documents import CoincidenceDocument, Instant, ObjectDocument, TriggerDocument
 from schemas.errors import ConfigurationError
 from schemas.records import Coincidence
 
 MOST_CHARACTERS = 2000
 MOST_NESTED = 20
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_NOT_ASKED = {"schema_version", "provenance", "light_curve", "alert_ids"}
+_NOT_ASKED = {
+    "schema_version",
+    "provenance",
+    "light_curve",
+    "alert_ids",
+    "last_non_detection_utc",
+    "annotations",
+    "linked",
+    "classification",
+    "evidence",
+    "statistics",
+}
 _DETECTIONS = "detections"
 _NESTED: dict[str, type[BaseModel]] = {"trigger": TriggerDocument, "object": ObjectDocument}
 _AS_IN_IEEE_754 = decimal.Context(prec=28, traps=[])

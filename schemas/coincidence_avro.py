@@ -25,7 +25,7 @@ from schemas.writer_schema import DEFAULT_LIMITS, AvroLimits, WriterSchema, writ
 
 
 def _load_text() -> str:
-    file = resources.files("schemas") / "avro" / "coincidence" / "1" / "1" / "coincidence.avsc"
+    file = resources.files("schemas") / "avro" / "coincidence" / "1" / "2" / "coincidence.avsc"
     return file.read_text("utf-8")
 
 
@@ -37,7 +37,7 @@ def _ordered(part: Any) -> Any:
 
 
 SCHEMA_TEXT: Final = _load_text()
-"""The Avro schema, version 1.1, as it is published and as a schema registry is told of it."""
+"""The Avro schema, version 1.2, as it is published and as a schema registry is told of it."""
 SCHEMA: Final = cast("dict[str, Any]", _ordered(fastavro.parse_schema(json.loads(SCHEMA_TEXT))))
 """The same, parsed."""
 MAX_SCHEMA_ID: Final = 2**31 - 1
@@ -186,7 +186,7 @@ def _map_instants(record: Mapping[str, Any], convert: Callable[[Any], Any]) -> d
     mapped: dict[str, Any] = {}
     for name, value in record.items():
         if name.endswith("_utc"):
-            mapped[name] = convert(value)
+            mapped[name] = None if value is None else convert(value)
         elif name in {"trigger", "object"} and isinstance(value, dict):
             mapped[name] = _map_instants(value, convert)
         elif name == "light_curve" and isinstance(value, list):

@@ -18,13 +18,13 @@ from urllib.parse import quote
 from lxml import etree
 from pydantic import BaseModel
 
-from schemas.coincidence import (
+from schemas.coincidence import to_document
+from schemas.coincidence_documents import (
     CoincidenceDocument,
     MeasurementDocument,
     ObjectDocument,
     ProvenanceDocument,
     TriggerDocument,
-    to_document,
 )
 from schemas.records import Coincidence, State
 from schemas.voevent_packet import (
@@ -88,6 +88,7 @@ _UNITS_AND_UCDS: Final = {
     "ra_deg": ("deg", "pos.eq.ra;meta.main"),
     "dec_deg": ("deg", "pos.eq.dec;meta.main"),
     "first_detection_utc": ("", "time.start"),
+    "last_non_detection_utc": ("", "time.end"),
     "first_match_utc": ("", "time.epoch;meta.main"),
     "last_match_utc": ("", "time.epoch"),
     "mag": ("mag", "phot.mag;em.opt"),
@@ -160,14 +161,19 @@ def _what(root: etree._Element, document: dict[str, Any]) -> None:
     _params(what, document, CoincidenceDocument, _WHOLE)
 
     group = add(what, "Group", name="trigger", type="trigger")
-    _params(group, trigger, TriggerDocument, tuple(name for name in trigger if name != "links"))
+    _params(
+        group,
+        trigger,
+        TriggerDocument,
+        tuple(name for name in trigger if name not in {"links", "classification", "linked"}),
+    )
     if trigger["links"]:
         group = add(what, "Group", name="links", type="links")
         for name, url in trigger["links"].items():
             add_param(group, name, url, ucd="meta.ref.url", description="Link from the trigger's notices.")
 
     group = add(what, "Group", name="object", type="object")
-    _params(group, source, ObjectDocument, tuple(name for name in source if name != "light_curve"))
+    _params(group, source, ObjectDocument, tuple(name for name in source if name not in {"light_curve", "annotations"}))
     add_param(
         group,
         "position_error_radius",

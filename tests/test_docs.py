@@ -61,7 +61,8 @@ from matchers.options import BUILTIN
 from matchers.selection import Selection, fields_of_conditions
 from schemas import bounded, bounded_json, classic_fermi, classic_gamma, classic_other, classic_swift, moc, reading, xml
 from schemas.bounded_json import JsonLimits
-from schemas.coincidence import from_json, json_schema
+from schemas.coincidence import from_json
+from schemas.coincidence_documents import json_schema
 from schemas.errors import Reason
 from schemas.gcn_topics import TOPICS
 from schemas.notice_types import NoticeType

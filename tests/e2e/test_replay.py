@@ -17,7 +17,7 @@ import pytest
 from lxml import etree
 
 from broker.substreams import night_of_instant
-from schemas.coincidence import json_schema
+from schemas.coincidence_documents import json_schema
 from schemas.times import us_from_iso
 from tests.e2e.conftest import lines_of, replay_arguments, run
 

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from schemas import coincidence_avro as wire
 from schemas.avro import confluent_id
-from schemas.coincidence import json_schema, to_document
+from schemas.coincidence import to_document
+from schemas.coincidence_documents import json_schema
 from schemas.errors import BadCoincidence, BadInput, Reason
 from schemas.records import Publication
 from schemas.times import iso_from_us, us_from_datetime
@@ -23,7 +24,7 @@ from schemas.writer_schema import AvroLimits, writer_schema
 from tests.coincidences import COINCIDENCE, changed, coincidences, publications
 
 FOLDER = resources.files("schemas") / "avro/coincidence"
-AVSC = json.loads((FOLDER / "1/1/coincidence.avsc").read_text("utf-8"))
+AVSC = json.loads((FOLDER / "1/2/coincidence.avsc").read_text("utf-8"))
 FIRST = json.loads((FOLDER / "1/0/coincidence.avsc").read_text("utf-8"))
 AVRO_ONLY = ["substreams", "packet"]
 PUBLICATION = Publication(COINCIDENCE, ("bright", "grb"), b"Obj\x01 of the survey")
