@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from matchers.background import Background
 from matchers.nights import MOST_ROWS, Night, night_of
 from matchers.objects import Keys, Objects, ObjectState, keys_of, names_of
 from matchers.rows import Rows
@@ -211,6 +212,10 @@ class AlertIndex:
             survey.objects.expire(before_us)
             survey.nights = tuple(night for night in (night.since(before_us) for night in survey.nights) if night.runs)
         return before - len(self)
+
+    def backgrounds(self, now_us: int) -> dict[str, Background]:  # noqa: ARG002
+        """What is unrelated, by survey, as it is known now."""
+        return {survey: Background(survey) for survey in self.surveys()}
 
     def surveys(self) -> list[str]:
         """Of which something is known, sorted."""
