@@ -15,11 +15,14 @@ class Case:
     ----------
     heard_us
         The data's clock when something was last heard.
+    id
+        Canonical id of the trigger; empty: that of its newest notice.
     trigger
         Its state as it was last folded; None while no notice says when it was.
     """
 
     heard_us: int
+    id: str = ""
     trigger: Trigger | None = None
     _notices: dict[str, Notice] = field(default_factory=dict)
     _reported: dict[str, tuple[Notice, SkyMap]] = field(default_factory=dict)
@@ -48,6 +51,16 @@ class Case:
         """Take the map that a notice linked to; it stands above what the notice said itself."""
         self._late[ivorn] = skymap
 
+    def absorb(self, other: "Case") -> None:
+        """Take in all that was heard of a trigger that turned out to be this one."""
+        for notice in other._notices.values():  # noqa: SLF001 - of its own kind
+            mapped = other._reported.get(notice.ivorn)  # noqa: SLF001
+            if mapped is not None and mapped[0] is not notice:
+                self.hear(*mapped)
+            self.hear(notice, mapped[1] if mapped is not None and mapped[0] is notice else None)
+        self._late = other._late | self._late  # noqa: SLF001
+        self.heard_us = max(self.heard_us, other.heard_us)
+
     def before(self, ivorn: str) -> list[Notice]:
         """The notices that were heard before this one, the latest first; all if it was not heard."""
         heard = list(self._notices)
@@ -70,7 +83,7 @@ class Case:
     def fold(self) -> Trigger | None:
         """The trigger's state anew; see `matchers.triggers.fold`."""
         reported = {ivorn: skymap for ivorn, (_, skymap) in self._reported.items()}
-        trigger = fold(self._notices.values(), reported | self._late)
+        trigger = fold(self._notices.values(), reported | self._late, self.id)
         if trigger is not None and trigger.localised_by is not None:
             self._drop_older_maps(trigger.localised_by.ivorn)
         self.trigger = trigger

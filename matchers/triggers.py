@@ -25,7 +25,7 @@ def order_of(notice: Notice) -> tuple[Any, ...]:
     return notice.stage, notice.serial, issued_us, notice.kind is Kind.RETRACTION, notice.ivorn, notice.message.body
 
 
-def fold(notices: Iterable[Notice], skymaps: Mapping[str, SkyMap]) -> Trigger | None:
+def fold(notices: Iterable[Notice], skymaps: Mapping[str, SkyMap], trigger_id: str = "") -> Trigger | None:
     """The state of a trigger: a function of the *set* of its notices, whatever the order of their arrival.
 
     Notices are ordered by `order_of`; of several with the same IVORN the last counts, so that a redelivery
@@ -45,6 +45,8 @@ def fold(notices: Iterable[Notice], skymaps: Mapping[str, SkyMap]) -> Trigger | 
         All of one trigger, in any order.
     skymaps
         By a notice's IVORN the density of the position that it gave, be it an observatory's map or a model.
+    trigger_id
+        Canonical id of the trigger; empty: that of its newest notice.
 
     Returns
     -------
@@ -61,7 +63,7 @@ def fold(notices: Iterable[Notice], skymaps: Mapping[str, SkyMap]) -> Trigger | 
     localised = next((n for n in newest_first if n.ivorn in skymaps), None)
     significant = next((n for n in newest_first if n.significance is not None), None)
     return Trigger(
-        id=newest.trigger_id or "",
+        id=trigger_id or newest.trigger_id or "",
         messenger=first.messenger,
         mission=first.mission,
         instrument=first.instrument,

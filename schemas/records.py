@@ -279,6 +279,10 @@ class Notice:
         a heartbeat, a test of the line).
     names
         Further names of the trigger: ``bn200107...``, ``GRB 200107A``.
+    aliases
+        Other ids of the same trigger, formed as ``trigger_id`` and of its namespace: ``fermi-gbm:bn200107123``.
+    related
+        Ids of other triggers that the sender says are the same event: ``lvk:S230518h``.
     messenger, mission, instrument
         Who saw what: ``Messenger.GAMMA_RAY``, ``Fermi``, ``GBM``.
     role, kind
@@ -339,6 +343,8 @@ class Notice:
     citations: tuple[Citation, ...] = ()
     params: Mapping[str, str] = field(default_factory=dict, repr=False)
     warnings: tuple[str, ...] = ()
+    aliases: tuple[str, ...] = ()
+    related: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -392,6 +398,8 @@ class Trigger:
         False if it turned out to be no burst or no event.
     test
         True if any of its notices is a test or a mock.
+    related
+        Ids of other triggers that an observatory says are the same event, sorted.
     linked
         Other triggers that are the same event, sorted by id; ``skymap`` is then the product of all their densities.
     """
@@ -416,6 +424,7 @@ class Trigger:
     far_hz: float | None = None
     links: Mapping[str, str] = field(default_factory=dict)
     linked: tuple[Link, ...] = ()
+    related: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -122,6 +122,8 @@ def test_each_part_comes_from_the_newest_notice_that_tells_of_it():
         "retracted": False,
         "test": False,
         "significance_unit": "",
+        "linked": (),
+        "related": (),
     }
 
 
