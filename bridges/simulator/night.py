@@ -7,13 +7,14 @@ import tarfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
-from itertools import chain, count, groupby, islice
+from itertools import chain, count, groupby, islice, product
 from pathlib import Path
 
 import numpy as np
 from numpy.random import Generator
 
 from bridges.simulator.bursts import Event, fermi_chain, neutrino_chain, subthreshold_notice, swift_chain
+from bridges.simulator.columns import columns_of, origin_of
 from bridges.simulator.contaminants import Names, contaminants
 from bridges.simulator.detections import Camera, Detection, Nature, Neighbours, Source, night_number
 from bridges.simulator.light_curves import Afterglow, Kilonova, LightCurve, Supernova
@@ -24,7 +25,7 @@ from bridges.simulator.sphere import isotropic
 from bridges.simulator.survey import observe
 from bridges.simulator.truth import Injection, injection
 from bridges.simulator.voevents import ClassicNotice
-from schemas.records import Message
+from schemas.records import Alerts, Message
 from schemas.times import US_PER_DAY, US_PER_S, datetime_from_us
 
 LAST_NIGHT = 9_200
@@ -90,11 +91,15 @@ class SimulatedNight:
             for number, detection in enumerate(seen)
             if detection.time_us >= self.plan.start_us
         )
-        for time_us, candid, seen, number in order:
+        for time_us, _, seen, number in order:
             body = self._packet(writer, entries, seen, number)
             night = f"{datetime_from_us(time_us):%Y%m%d}"
-            message = Message(body, f"ztf_simulated_{night}.tar/{candid}.avro", f"ztf_{night}_simulated")
+            message = Message(body, origin_of(seen[number]), f"ztf_{night}_simulated")
             yield TimedMessage(time_us, message)
+
+    def columns(self) -> Alerts:
+        """All alerts as the reader makes them of the packets, in order of time, without the packets."""
+        return columns_of(self._seen, self._camera, self.plan)
 
     def write(self, folder: Path) -> None:
         """Write ``alerts/`` (one tar a night, as ZTF's public archive), ``notices/`` and ``truth.json``.
@@ -190,7 +195,7 @@ class _Scene:
         self.seen: list[tuple[Detection, ...]] = []
         self.injections: list[Injection] = []
         self._number = night_number(plan.start_us) * 100
-        self._letters = iter(_LETTERS)
+        self._letters = ("".join(some) for length in count(1) for some in product(_LETTERS, repeat=length))
 
     def happen(self) -> None:
         """Everything in the plan, in a fixed order."""
@@ -218,6 +223,36 @@ class _Scene:
             self._publish([subthreshold_notice(self._random, self._surveyed(0.3, plan.nights - 1.0))[1]])
         for _ in range(plan.mergers_retracted):
             self._retracted(self._surveyed(0.3, plan.nights - 3.0))
+        self._as_they_come()
+
+    def _as_they_come(self) -> None:
+        """The events that are drawn without a look at what the survey sees of them."""
+        plan, random = self._plan, self._random
+        span = plan.drawn_from_night, float(plan.nights)
+        for _ in range(plan.bursts_drawn):
+            event = self._event(*span)
+            source, seen = self._seen_of(event, Nature.AFTERGLOW, self._afterglow(event))
+            if random.uniform() < plan.swift_fraction:
+                trigger_id, notices = swift_chain(random, event, 9_500_000 + self._next_number())
+            else:
+                trigger_id, notices = fermi_chain(random, event)
+            self._publish(notices)
+            self._record(trigger_id, event, source, seen)
+        for _ in range(plan.mergers_drawn):
+            event = self._event(*span)
+            self._merger(event, *self._seen_of(event, Nature.KILONOVA, self._kilonova(event)))
+        for _ in range(plan.neutrinos_drawn):
+            event = self._event(*span)
+            trigger_id, notices = neutrino_chain(random, event, self._next_number() + 1_000_000)
+            self._publish(notices)
+            if random.uniform() < plan.neutrino_source_fraction:
+                source, seen = self._seen_of(event, Nature.NEUTRINO_SOURCE, self._rising(event))
+                self._record(trigger_id, event, source, seen)
+
+    def _seen_of(self, event: Event, nature: Nature, curve: LightCurve) -> tuple[Source, list[Detection]]:
+        near = Neighbours.by_chance(self._random, event.ra_deg, event.dec_deg)
+        source = Source(nature, self.names(), event.ra_deg, event.dec_deg, curve, near)
+        return source, self._camera.look(source)
 
     def _burst(self, number: int, event: Event, source: Source, seen: list[Detection]) -> None:
         """The first burst is seen by Swift and Fermi, the second by Swift alone, the others by Fermi alone."""
@@ -312,7 +347,8 @@ class _Scene:
         )
 
     def _record(self, trigger_id: str, event: Event, source: Source, seen: list[Detection]) -> None:
-        if seen and tuple(seen) not in self.seen:
+        # A burst that two observatories saw is recorded twice, one after the other.
+        if seen and (not self.seen or tuple(seen) != self.seen[-1]):
             self.seen.append(tuple(seen))
         self.injections.append(injection(trigger_id, event, source, seen, self._camera))
 

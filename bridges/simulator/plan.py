@@ -43,6 +43,15 @@ class NightPlan:
         Neutrinos without an optical source.
     subthreshold
         Sub-threshold Fermi transients, without a source.
+    bursts_drawn, mergers_drawn, neutrinos_drawn
+        Further events as they come, anywhere in the sky, whether or not the survey sees anything of them: what
+        fraction it does see is then no choice. Calibration needs such events.
+    swift_fraction
+        Of the bursts drawn, how many Swift localises; the others are Fermi's.
+    neutrino_source_fraction
+        Of the neutrinos drawn, how many come from a source that brightens; the others have none at all.
+    drawn_from_night
+        None of the drawn events comes earlier.
     """
 
     start: str = "2026-10-05"
@@ -63,6 +72,12 @@ class NightPlan:
     neutrinos_seen: int = 1
     neutrinos_alone: int = 1
     subthreshold: int = 1
+    bursts_drawn: int = 0
+    mergers_drawn: int = 0
+    neutrinos_drawn: int = 0
+    swift_fraction: float = 0.25
+    neutrino_source_fraction: float = 0.2
+    drawn_from_night: float = 0.0
 
     def __post_init__(self) -> None:
         if self.nights < 1 or self.cadence_nights < 1 or self.history_d < 0:
