@@ -315,6 +315,8 @@ class Notice:
         Everything else that was read, by name, as text; for `inspect`.
     warnings
         What was odd about it but did not hinder reading.
+    private_to
+        The owner who alone may see what comes of it; empty if everybody may.
     """
 
     message: Message
@@ -343,6 +345,7 @@ class Notice:
     citations: tuple[Citation, ...] = ()
     params: Mapping[str, str] = field(default_factory=dict, repr=False)
     warnings: tuple[str, ...] = ()
+    private_to: str = ""
     aliases: tuple[str, ...] = ()
     related: tuple[str, ...] = ()
 
@@ -400,6 +403,8 @@ class Trigger:
         True if any of its notices is a test or a mock.
     related
         Ids of other triggers that an observatory says are the same event, sorted.
+    private_to
+        As in `Notice`.
     linked
         Other triggers that are the same event, sorted by id; ``skymap`` is then the product of all their densities.
     """
@@ -424,6 +429,7 @@ class Trigger:
     far_hz: float | None = None
     links: Mapping[str, str] = field(default_factory=dict)
     linked: tuple[Link, ...] = ()
+    private_to: str = ""
     related: tuple[str, ...] = ()
 
 
@@ -457,6 +463,7 @@ class TriggerSummary:
     links: Mapping[str, str]
     classification: Mapping[str, float] = field(default_factory=dict)
     linked: tuple[Link, ...] = ()
+    private_to: str = ""
 
 
 @dataclass(frozen=True, slots=True)
