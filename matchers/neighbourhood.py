@@ -1,13 +1,14 @@
 """What is known of the neighbourhood of objects: what packets carry, and what catalogues and services answered."""
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
+from operator import attrgetter
 from typing import Any
 
 from numpy.typing import NDArray
 
-from schemas.annotations import Annotation, Answer
+from schemas.annotations import Annotation, Answer, Target
 from schemas.records import Alerts
 from schemas.survey import SURVEYS
 
@@ -47,14 +48,36 @@ def packet_annotations(alerts: Alerts, row: int) -> tuple[Annotation, ...]:
     return tuple(found)
 
 
-class Neighbourhood:
-    """What catalogues and services answered about objects, the newest answer of each."""
+LookUp = Callable[[str, Sequence[Target]], Sequence[tuple[Annotation, ...]]]
+"""Asks the catalogues at hand that a matcher asks for about targets; always the same of the same position."""
 
-    def __init__(self) -> None:
+
+def nothing_at_hand(_matcher: str, targets: Sequence[Target]) -> Sequence[tuple[Annotation, ...]]:
+    """A `LookUp` without catalogues."""
+    return [()] * len(targets)
+
+
+class Neighbourhood:
+    """What is known of the neighbourhood of objects.
+
+    Catalogues at hand are looked up each time, as a position asks them; what services answered about an object is kept
+    here, the newest answer of each.
+    """
+
+    def __init__(self, look_up: LookUp = nothing_at_hand) -> None:
+        self._look_up = look_up
         self._known: dict[tuple[str, str], dict[str, Annotation]] = {}
 
+    def around(self, matcher: str, targets: Sequence[Target]) -> list[tuple[Annotation, ...]]:
+        """All that is known around each target, sorted by name of the catalogue."""
+        found = self._look_up(matcher, targets)
+        return [
+            tuple(sorted((*near, *self.known(target.survey, target.object_id)), key=attrgetter("catalogue")))
+            for target, near in zip(targets, found, strict=True)
+        ]
+
     def known(self, survey: str, object_id: str) -> tuple[Annotation, ...]:
-        """All answers about an object, sorted by name of the catalogue."""
+        """All answers of services about an object, sorted by name of the catalogue."""
         answers = self._known.get((survey, object_id), {})
         return tuple(answers[name] for name in sorted(answers))
 

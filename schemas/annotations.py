@@ -15,6 +15,27 @@ class Answer(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Target:
+    """An object about which catalogues and services are asked.
+
+    Attributes
+    ----------
+    survey, object_id
+        As in `schemas.records.Alerts`.
+    ra_deg, dec_deg
+        Where it was first seen to match (ICRS)...
+    time_us
+        ...and when, for what moves.
+    """
+
+    survey: str
+    object_id: str
+    ra_deg: float
+    dec_deg: float
+    time_us: int
+
+
+@dataclass(frozen=True, slots=True)
 class Annotation:
     """What one catalogue or service says of an object.
 

@@ -85,7 +85,7 @@ def cell_radius_deg(order: int) -> float:
     return float(_CELL_RADIUS_DEG / (1 << order))
 
 
-def separation_deg(ra1_deg: Array, dec1_deg: Array, ra2_deg: float, dec2_deg: float) -> Array:
+def separation_deg(ra1_deg: Array, dec1_deg: Array, ra2_deg: float | Array, dec2_deg: float | Array) -> Array:
     """Great-circle distance in degrees, accurate from 0 to 180 deg (Vincenty's formula)."""
     d_ra = np.radians(np.asarray(ra1_deg, np.float64) - ra2_deg)
     dec1, dec2 = np.radians(np.asarray(dec1_deg, np.float64)), np.radians(dec2_deg)

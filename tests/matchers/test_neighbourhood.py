@@ -3,7 +3,7 @@ import math
 import pytest
 
 from matchers.neighbourhood import FROM_PACKET, Neighbourhood, packet_annotations
-from schemas.annotations import Annotation, Answer
+from schemas.annotations import Annotation, Answer, Target
 from tests.matchers.made import T0, alerts_of
 
 ROW = {"id": 1, "obj": "a", "t": T0, "ra": 10, "dec": 20}
@@ -34,6 +34,25 @@ def test_what_a_survey_does_not_tell_is_left_out(survey, told):
 def test_a_moving_object_is_at_its_own_place():
     (moving,) = annotated("lsst", solar_system_arcsec=0.0)
     assert (moving.catalogue, moving.answer, moving.separation_arcsec) == ("solar_system", Answer.FOUND, 0.0)
+
+
+def test_catalogues_at_hand_are_asked_with_what_services_answered():
+    asked = []
+
+    def look_up(matcher, targets):
+        asked.append((matcher, [target.object_id for target in targets]))
+        return [(GALAXY,) if target.dec_deg > 0 else () for target in targets]
+
+    known = Neighbourhood(look_up)
+    known.put("ztf", "b", (QSO,))
+    targets = [
+        Target("ztf", "a", 10.0, 20.0, T0),
+        Target("ztf", "b", 10.0, 21.0, T0),
+        Target("ztf", "c", 1.0, -1.0, T0),
+    ]
+    assert known.around("gw", targets) == [(GALAXY,), (GALAXY, QSO), ()]
+    assert asked == [("gw", ["a", "b", "c"])]
+    assert Neighbourhood().around("gw", targets) == [(), (), ()]
 
 
 QSO = Annotation("simbad", Answer.FOUND, "3C 273", 0.4, "QSO", redshift=0.158)
