@@ -91,7 +91,7 @@ def _cone(cone: Cone) -> SkyMap:
             f"GBM's {stage} positions, {core_deg:g} deg ({100 * weight:.3g} %) and {tail_deg:g} deg "
             f"({100 * (1 - weight):.3g} %), of Connaughton et al. 2015"
         )
-    return _pictured(fisher, cone.ra_deg, cone.dec_deg, model)
+    return pictured(fisher, cone.ra_deg, cone.dec_deg, model)
 
 
 def _ellipse(ellipse: Ellipse) -> SkyMap:
@@ -110,7 +110,7 @@ def _ellipse(ellipse: Ellipse) -> SkyMap:
         f"Gaussian ellipse in Lambert's equal-area projection: {axes_deg[0]:g} by {axes_deg[1]:g} deg, position angle "
         f"{angle_deg:g} deg, holds {100 * ellipse.containment:g} %"
     )
-    return _pictured(shape, ellipse.ra_deg, ellipse.dec_deg, model)
+    return pictured(shape, ellipse.ra_deg, ellipse.dec_deg, model)
 
 
 def _annulus(annulus: Annulus) -> SkyMap:
@@ -129,11 +129,12 @@ def _annulus(annulus: Annulus) -> SkyMap:
     ra_deg, dec_deg = annulus.ra_deg, annulus.dec_deg + annulus.radius_deg
     if dec_deg > 90:  # noqa: PLR2004 - over the pole
         ra_deg, dec_deg = (ra_deg + 180) % 360, 180 - dec_deg
-    return _pictured(shape, ra_deg, dec_deg, model)
+    return pictured(shape, ra_deg, dec_deg, model)
 
 
-def _pictured(shape: Shape, ra_deg: float, dec_deg: float, model: str) -> SkyMap:
-    return SkyMap(partial(_cells, shape), ra_deg % 360, dec_deg, model, shape)
+def pictured(shape: Shape, ra_deg: float, dec_deg: float, model: str, warnings: tuple[str, ...] = ()) -> SkyMap:
+    """The map of a closed form whose most probable position is this."""
+    return SkyMap(partial(_cells, shape), ra_deg % 360, dec_deg, model, shape, warnings=warnings)
 
 
 def _cells(shape: Shape) -> CellTable:

@@ -17,7 +17,7 @@ from schemas.errors import BadSkyMap, Reason
 from schemas.fits import Table
 from schemas.moc import intervals_of_uniq, require_disjoint
 from schemas.pixels import ORDER, PIXEL_SR, Array, Pixels, cell_centres, cell_radius_deg, pixels_of
-from schemas.sky import CellTable, SkyMap
+from schemas.sky import SkyMap, skymap_of_cells
 
 SUM_TOLERANCE = 1e-3
 """A map whose probabilities sum to 1 within this is normalised; another is no probability map."""
@@ -86,24 +86,10 @@ def gridded_map(table: Table) -> SkyMap:
         grid = _rotated(grid)
         model += f", turned from galactic to ICRS by sampling it at the centres of {len(grid.lo)} finer cells"
     creator = table.text("CREATOR")
-    return _skymap(grid, model + (f", made by {creator}" if creator else ""), tuple(odd))
-
-
-def _skymap(grid: _Grid, model: str, odd: tuple[str, ...]) -> SkyMap:
-    """Levels, and the peak. Cells without probability are left out: outside, density is 0 and level 1."""
-    if not grid.probability.all():
+    if not grid.probability.all():  # outside of the cells that are kept, density is 0 and level 1
         grid = grid.take(grid.probability > 0)
-    density = grid.probability / ((grid.hi - grid.lo) * PIXEL_SR)
-    density /= grid.probability.sum()
-    descending = np.argsort(-density, kind="stable")
-    cumulative = np.cumsum(grid.probability[descending])
-    level = np.empty_like(density)
-    level[descending] = cumulative / cumulative[-1]
-    peak = descending[0]
-    order = ORDER - (int(grid.hi[peak] - grid.lo[peak]).bit_length() - 1) // 2
-    ra, dec = cell_centres(grid.lo[peak : peak + 1] >> 2 * (ORDER - order), order)
-    cells = CellTable(grid.lo, grid.hi, density, level)
-    return SkyMap(cells, float(ra[0]), float(dec[0]), model, distance=grid.distance, warnings=odd)
+    model += f", made by {creator}" if creator else ""
+    return skymap_of_cells(grid.lo, grid.hi, grid.probability, model, grid.distance, tuple(odd))
 
 
 def _uniq_cells(table: Table, count: int) -> tuple[Pixels, Pixels]:

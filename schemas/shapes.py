@@ -66,11 +66,12 @@ class Fisher:
 
     def density_per_sr(self, ra_deg: Array, dec_deg: Array) -> Array:
         """Density at each position."""
-        h = _versine(ra_deg, dec_deg, self.ra_deg, self.dec_deg)
-        density = np.zeros_like(h)
-        for weight, kappa in zip(self.weights, self.kappas, strict=True):
-            density += weight * kappa / (-2 * np.pi * math.expm1(-2 * kappa)) * np.exp(-kappa * h)
-        return density
+        return self._density(_versine(ra_deg, dec_deg, self.ra_deg, self.dec_deg))
+
+    def density_bounds(self, ra_deg: Array, dec_deg: Array, radius_deg: Array | float) -> tuple[Array, Array]:
+        """Densities at the farthest and nearest distance from the centre within the radius."""
+        near, far = self._versines_within(ra_deg, dec_deg, radius_deg)
+        return self._density(far), self._density(near)
 
     def credible_level(self, ra_deg: Array, dec_deg: Array) -> Array:
         """Probability nearer to the centre than each position."""
@@ -78,10 +79,8 @@ class Fisher:
 
     def level_bounds(self, ra_deg: Array, dec_deg: Array, radius_deg: float) -> tuple[Array, Array]:
         """Levels at the nearest and farthest distance from the centre within the radius."""
-        theta = np.radians(separation_deg(ra_deg, dec_deg, self.ra_deg, self.dec_deg))
-        radius = math.radians(radius_deg)
-        near, far = np.maximum(theta - radius, 0), np.minimum(theta + radius, np.pi)
-        return self._within(2 * np.sin(near / 2) ** 2), self._within(2 * np.sin(far / 2) ** 2)
+        near, far = self._versines_within(ra_deg, dec_deg, radius_deg)
+        return self._within(near), self._within(far)
 
     def area_deg2(self, level: float) -> float:
         """Area of the circle that holds `level`."""
@@ -103,6 +102,18 @@ class Fisher:
         within = _solve(lambda x: float(self._within(np.float64(x))), low, 0.0, 2.0) if low > 0 else -1.0
         beyond = _solve(lambda x: float(self._within(np.float64(x))), high, 0.0, 2.0) if high < 1 else 3.0
         return within, beyond
+
+    def _versines_within(self, ra_deg: Array, dec_deg: Array, radius_deg: Array | float) -> tuple[Array, Array]:
+        """Versines of the nearest and farthest distance from the centre within the radius."""
+        theta, radius = np.radians(separation_deg(ra_deg, dec_deg, self.ra_deg, self.dec_deg)), np.radians(radius_deg)
+        near, far = np.maximum(theta - radius, 0), np.minimum(theta + radius, np.pi)
+        return 2 * np.sin(near / 2) ** 2, 2 * np.sin(far / 2) ** 2
+
+    def _density(self, h: Array) -> Array:
+        density = np.zeros_like(h)
+        for weight, kappa in zip(self.weights, self.kappas, strict=True):
+            density += weight * kappa / (-2 * np.pi * math.expm1(-2 * kappa)) * np.exp(-kappa * h)
+        return density
 
     def _within(self, h: Array | np.float64) -> Array:
         held = np.zeros_like(h)
@@ -175,9 +186,12 @@ class FisherEllipse:
 
     def density_per_sr(self, ra_deg: Array, dec_deg: Array) -> Array:
         """Density at each position."""
-        total = self._held[-1] / len(self._edge)
-        peak = 1 / (2 * np.pi * self.sigma_major * self.sigma_minor * total)
-        return np.asarray(peak * np.exp(-(self._distance(ra_deg, dec_deg) ** 2) / 2))
+        return self._density(self._distance(ra_deg, dec_deg))
+
+    def density_bounds(self, ra_deg: Array, dec_deg: Array, radius_deg: Array | float) -> tuple[Array, Array]:
+        """Bounds as those of `level_bounds`."""
+        near, far = self._distances_within(ra_deg, dec_deg, radius_deg)
+        return self._density(far), self._density(near)
 
     def credible_level(self, ra_deg: Array, dec_deg: Array) -> Array:
         """Probability inside the ellipse through each position."""
@@ -185,14 +199,8 @@ class FisherEllipse:
 
     def level_bounds(self, ra_deg: Array, dec_deg: Array, radius_deg: float) -> tuple[Array, Array]:
         """Bounds from the most that the projection stretches any path within the radius, 1 / cos(theta/2)."""
-        theta = np.radians(separation_deg(ra_deg, dec_deg, self.ra_deg, self.dec_deg))
-        farthest = theta + math.radians(radius_deg)
-        stretch = np.cos(np.minimum(farthest, np.pi) / 2)
-        narrowest = min(self.sigma_major, self.sigma_minor)
-        with np.errstate(divide="ignore"):
-            reach = np.where(farthest < np.pi, math.radians(radius_deg) / (narrowest * stretch), np.inf)
-        distance = self._distance(ra_deg, dec_deg)
-        return self._within(np.maximum(distance - reach, 0)), self._within(distance + reach)
+        near, far = self._distances_within(ra_deg, dec_deg, radius_deg)
+        return self._within(near), self._within(far)
 
     def area_deg2(self, level: float) -> float:
         """Area of the ellipse that holds `level`."""
@@ -203,6 +211,22 @@ class FisherEllipse:
             distance = _solve(lambda x: float(self._within(np.float64(x))), level, 0.0, distance)
         squares = np.minimum(distance, self._edge) ** 2
         return float(math.pi * self.sigma_major * self.sigma_minor * np.mean(squares) * DEG2_PER_SR)
+
+    def _distances_within(self, ra_deg: Array, dec_deg: Array, radius_deg: Array | float) -> tuple[Array, Array]:
+        """Bounds of the distance, in units of sigma, within the radius of each position."""
+        theta, radius = np.radians(separation_deg(ra_deg, dec_deg, self.ra_deg, self.dec_deg)), np.radians(radius_deg)
+        farthest = theta + radius
+        stretch = np.cos(np.minimum(farthest, np.pi) / 2)
+        narrowest = min(self.sigma_major, self.sigma_minor)
+        with np.errstate(divide="ignore"):
+            reach = np.where(farthest < np.pi, radius / (narrowest * stretch), np.inf)
+        distance = self._distance(ra_deg, dec_deg)
+        return np.maximum(distance - reach, 0), distance + reach
+
+    def _density(self, distance: Array) -> Array:
+        total = self._held[-1] / len(self._edge)
+        peak = 1 / (2 * np.pi * self.sigma_major * self.sigma_minor * total)
+        return np.asarray(peak * np.exp(-(distance**2) / 2))
 
     def _distance(self, ra_deg: Array, dec_deg: Array) -> Array:
         """Distance from the centre in units of sigma along its direction."""
@@ -275,7 +299,12 @@ class Ring:
 
     def density_per_sr(self, ra_deg: Array, dec_deg: Array) -> Array:
         """Density at each position."""
-        return np.asarray(np.exp(-((self._offset(ra_deg, dec_deg) / self.sigma) ** 2) / 2) / self._norm)
+        return self._density(self._offset(ra_deg, dec_deg))
+
+    def density_bounds(self, ra_deg: Array, dec_deg: Array, radius_deg: Array | float) -> tuple[Array, Array]:
+        """Densities at the farthest and nearest distance from the ring within the radius."""
+        offset, radius = self._offset(ra_deg, dec_deg), np.radians(radius_deg)
+        return self._density(offset + radius), self._density(np.maximum(offset - radius, 0))
 
     def credible_level(self, ra_deg: Array, dec_deg: Array) -> Array:
         """Probability nearer to the middle of the ring than each position."""
@@ -295,6 +324,9 @@ class Ring:
         inner, outer = max(self.radius - offset, 0.0), min(self.radius + offset, math.pi)
         # cos(inner) - cos(outer) without loss of digits
         return 4 * math.pi * math.sin((outer + inner) / 2) * math.sin((outer - inner) / 2) * DEG2_PER_SR
+
+    def _density(self, offset: Array) -> Array:
+        return np.asarray(np.exp(-((offset / self.sigma) ** 2) / 2) / self._norm)
 
     def _offset(self, ra_deg: Array, dec_deg: Array) -> Array:
         theta = np.radians(separation_deg(ra_deg, dec_deg, self.ra_deg, self.dec_deg))

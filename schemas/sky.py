@@ -20,6 +20,7 @@ from schemas.pixels import (
     PIXEL_SR,
     Array,
     Pixels,
+    cell_centres,
     graded_cover,
     merge,
     pixels_of,
@@ -42,7 +43,9 @@ __all__ = [
     "cap_of",
     "inner_of",
     "pixels_of",
+    "rows_holding",
     "separation_deg",
+    "skymap_of_cells",
 ]
 
 
@@ -102,6 +105,9 @@ class Shape(Protocol):
 
     def level_bounds(self, ra_deg: Array, dec_deg: Array, radius_deg: float) -> tuple[Array, Array]:
         """Lower and upper bound of the credible level within a radius of each position."""
+
+    def density_bounds(self, ra_deg: Array, dec_deg: Array, radius_deg: Array | float) -> tuple[Array, Array]:
+        """Lower and upper bound of the density within a radius of each position."""
 
     def area_deg2(self, level: float) -> float:
         """Area inside the contour of this level."""
@@ -185,14 +191,14 @@ class SkyMap:
         """Density at each position; 0 outside the map."""
         if self.shape is not None:
             return self.shape.density_per_sr(ra_deg, dec_deg)
-        rows, inside = _rows(self.lo, self.hi, pixel)
+        rows, inside = rows_holding(self.lo, self.hi, pixel)
         return np.where(inside, self.cell_density_per_sr[rows], 0.0)
 
     def credible_level(self, ra_deg: Array, dec_deg: Array, pixel: Pixels) -> Array:
         """Credible level at each position; 1 outside the map."""
         if self.shape is not None:
             return self.shape.credible_level(ra_deg, dec_deg)
-        rows, inside = _rows(self.lo, self.hi, pixel)
+        rows, inside = rows_holding(self.lo, self.hi, pixel)
         return np.where(inside, self.cell_level[rows], 1.0)
 
     def area_deg2(self, level: float) -> float:
@@ -215,6 +221,37 @@ class SkyMap:
             return Contour(self.shape, level, *graded_cover(self.shape.level_bounds, level))
         used = self.cell_level <= level
         return Cells(*merge(self.lo[used], self.hi[used]))
+
+
+def skymap_of_cells(
+    lo: Pixels,
+    hi: Pixels,
+    probability: Array,
+    model: str,
+    distance: Array | None = None,
+    warnings: tuple[str, ...] = (),
+) -> SkyMap:
+    """The map of whole HEALPix cells, with levels by descending density; equally dense cells count as they are sorted.
+
+    Parameters
+    ----------
+    lo, hi
+        Sorted, disjoint, half-open order-29 intervals, each one cell.
+    probability
+        Of each cell, up to a common factor, positive.
+    model, distance, warnings
+        As in `SkyMap`.
+    """
+    density = probability / ((hi - lo) * PIXEL_SR)
+    density /= probability.sum()
+    descending = np.argsort(-density, kind="stable")
+    cumulative = np.cumsum(probability[descending])
+    level = np.empty_like(density)
+    level[descending] = cumulative / cumulative[-1]
+    peak = descending[0]
+    order = ORDER - (int(hi[peak] - lo[peak]).bit_length() - 1) // 2
+    ra, dec = cell_centres(lo[peak : peak + 1] >> 2 * (ORDER - order), order)
+    return SkyMap(CellTable(lo, hi, density, level), float(ra[0]), float(dec[0]), model, None, distance, warnings)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -309,12 +346,12 @@ class Cells:
 
     def contains(self, ra_deg: Array, dec_deg: Array, pixel: Pixels) -> NDArray[np.bool_]:  # noqa: ARG002 - a Region
         """Exact: whether the pixel lies in an interval."""
-        return _rows(self.lo, self.hi, pixel)[1]
+        return rows_holding(self.lo, self.hi, pixel)[1]
 
 
-def _rows(lo: Pixels, hi: Pixels, pixel: Pixels) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
-    """For each pixel the interval that it could lie in, and whether it does. Needs an interval at least
-    only for what is inside: without any, nothing is, and the rows must not be used."""
+def rows_holding(lo: Pixels, hi: Pixels, pixel: Pixels) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
+    """For each pixel the interval that it could lie in, and whether it does. Where it does not, the row must not be
+    used."""
     rows = np.searchsorted(lo, pixel, side="right") - 1
     if not lo.size:
         return rows, np.zeros(rows.shape, bool)
