@@ -5,7 +5,7 @@ coincidence is one line for every reader. Lone surrogates, which UTF-8 cannot ca
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from math import isfinite
 from typing import Any
 
@@ -69,8 +69,7 @@ def to_document(coincidence: Coincidence) -> dict[str, Any]:
         "overlap": float(c.overlap),
         "area_90_deg2": float(c.area_90_deg2),
     }
-    _all_known(c, numbers)
-    _all_known(c, {"ra_deg": o.ra_deg, "dec_deg": o.dec_deg})
+    position = {"ra_deg": float(o.ra_deg), "dec_deg": float(o.dec_deg)}
     return {
         "schema_version": SCHEMA_VERSION,
         "id": _text(c.id),
@@ -106,8 +105,7 @@ def to_document(coincidence: Coincidence) -> dict[str, Any]:
             "survey": _text(o.survey),
             "object_id": _text(o.object_id),
             "alert_ids": [int(alert_id) for alert_id in o.alert_ids],
-            "ra_deg": float(o.ra_deg),
-            "dec_deg": float(o.dec_deg),
+            **_all_known(c, position),
             "first_detection_utc": iso_from_us(o.first_detection_us),
             "first_match_utc": iso_from_us(o.first_match_us),
             "last_match_utc": iso_from_us(o.last_match_us),
@@ -127,7 +125,7 @@ def to_document(coincidence: Coincidence) -> dict[str, Any]:
             "last_non_detection_utc": None if o.last_non_detection_us is None else iso_from_us(o.last_non_detection_us),
             "annotations": [_annotation(annotation) for annotation in o.annotations],
         },
-        **numbers,
+        **_all_known(c, numbers),
         "provenance": {
             "software": _text(p.software),
             "config_hash": _text(p.config_hash),
@@ -139,25 +137,27 @@ def to_document(coincidence: Coincidence) -> dict[str, Any]:
     }
 
 
-def _all_known(coincidence: Coincidence, numbers: Mapping[str, float]) -> None:
-    for name, number in numbers.items():
-        if not isfinite(number):
-            raise ValueError(f"{name} of coincidence {coincidence.id} is {number}")
+def _all_known(coincidence: Coincidence, told: dict[str, Any]) -> dict[str, Any]:
+    """The same, if no number of it is NaN or infinite."""
+    for name, value in told.items():
+        if isinstance(value, float) and not isfinite(value):
+            raise ValueError(f"{name} of coincidence {coincidence.id} is {value}")
+    return told
 
 
 def _link(coincidence: Coincidence, link: Link) -> dict[str, Any]:
-    numbers = {"delta_t_s": float(link.delta_t_s), "overlap": float(link.overlap)}
-    _all_known(coincidence, numbers)
-    return {
+    told = {
         "id": _text(link.id),
         "names": _texts(link.names),
         "messenger": _text(link.messenger),
         "mission": _text(link.mission),
         "instrument": _text(link.instrument),
         "by": _text(link.by),
-        **numbers,
+        "delta_t_s": float(link.delta_t_s),
+        "overlap": float(link.overlap),
         "far_per_year": _known(link.far_per_year),
     }
+    return _all_known(coincidence, told)
 
 
 def _annotation(annotation: Annotation) -> dict[str, Any]:
@@ -179,15 +179,8 @@ def _annotation(annotation: Annotation) -> dict[str, Any]:
 
 def _evidence(coincidence: Coincidence) -> dict[str, Any]:
     e = coincidence.evidence
-    likelihoods = {str(name): float(e.log_likelihood_ratio[name]) for name in sorted(e.log_likelihood_ratio)}
-    _all_known(coincidence, likelihoods)
-    rates = []
-    for rate in e.rates:
-        numbers = {"mag_per_d": float(rate.mag_per_d), "mag_per_d_err": float(rate.mag_per_d_err)}
-        _all_known(coincidence, numbers)
-        rates.append({"band": _text(rate.band), **numbers, "points": int(rate.points), "span_d": float(rate.span_d)})
     return {
-        "rates": rates,
+        "rates": [_rate(coincidence, rate) for rate in e.rates],
         "decay_index": _known(e.decay_index),
         "decay_index_err": _known(e.decay_index_err),
         "colour_mag": _known(e.colour_mag),
@@ -195,14 +188,33 @@ def _evidence(coincidence: Coincidence) -> dict[str, Any]:
         "colour_bands": _text(e.colour_bands),
         "onset_after_s": _known(e.onset_after_s),
         "onset_before_s": _known(e.onset_before_s),
-        "log_likelihood_ratio": likelihoods,
+        "log_likelihood_ratio": _by_class(coincidence, e.log_likelihood_ratio, float),
     }
+
+
+def _rate(coincidence: Coincidence, rate: Rate) -> dict[str, Any]:
+    told = {
+        "band": _text(rate.band),
+        "mag_per_d": float(rate.mag_per_d),
+        "mag_per_d_err": float(rate.mag_per_d_err),
+        "points": int(rate.points),
+        "span_d": float(rate.span_d),
+    }
+    return _all_known(coincidence, told)
+
+
+def _by_class(
+    coincidence: Coincidence, numbers: Mapping[str, float], convert: Callable[[float], float]
+) -> dict[str, float]:
+    return _all_known(coincidence, {str(name): convert(numbers[name]) for name in sorted(numbers)})
 
 
 def _statistics(coincidence: Coincidence, statistics: Statistics) -> dict[str, Any]:
     s = statistics
-    rates = {
+    level = _known(s.credible_level_3d)
+    told = {
         "background_per_deg2_night": float(s.background_per_deg2_night),
+        "background_model": _text(s.background_model),
         "observed_fraction": _probability(s.observed_fraction),
         "expected_chance": float(s.expected_chance),
         "chance_probability": _probability(s.chance_probability),
@@ -210,21 +222,12 @@ def _statistics(coincidence: Coincidence, statistics: Statistics) -> dict[str, A
         "weight": float(s.weight),
         "posterior": _probability(s.posterior),
         "posterior_none": _probability(s.posterior_none),
-    }
-    classes = {str(name): _probability(s.class_posteriors[name]) for name in sorted(s.class_posteriors)}
-    _all_known(coincidence, rates)
-    _all_known(coincidence, classes)
-    background = rates.pop("background_per_deg2_night")
-    level = _known(s.credible_level_3d)
-    return {
-        "background_per_deg2_night": background,
-        "background_model": _text(s.background_model),
-        **rates,
-        "class_posteriors": classes,
+        "class_posteriors": _by_class(coincidence, s.class_posteriors, _probability),
         "rank": int(s.rank),
         "host_distance_mpc": _known(s.host_distance_mpc),
         "credible_level_3d": None if level is None else _probability(level),
     }
+    return _all_known(coincidence, told)
 
 
 def to_json(coincidence: Coincidence) -> str:

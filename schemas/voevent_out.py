@@ -8,24 +8,19 @@ Citations: the trigger's notice and the first matching alert as ``followup``; th
 before as ``supersedes``, or as ``retraction`` once the coincidence is withdrawn. Surveys give their alerts no IVORN, so
 that one is made in the author's own name space.
 
-``Inference/@probability`` is 1 - credible level: how often a true counterpart lies as far out in the
-localisation as this object, or further. It judges the position alone, and a withdrawn coincidence has 0.
+``Inference/@probability`` is the posterior once there is one. Before, it is 1 - credible level: how often a true
+counterpart lies as far out in the localisation as this object, or further, which judges the position alone. A
+withdrawn coincidence has 0.
+
+No packet is longer than `MAX_PACKET_BYTES`: texts are clipped, and details are added as long as there is room.
 """
 
 from typing import Any, Final
 from urllib.parse import quote
 
 from lxml import etree
-from pydantic import BaseModel
 
 from schemas.coincidence import to_document
-from schemas.coincidence_documents import (
-    CoincidenceDocument,
-    MeasurementDocument,
-    ObjectDocument,
-    ProvenanceDocument,
-    TriggerDocument,
-)
 from schemas.records import Coincidence, State
 from schemas.voevent_packet import (
     NAMESPACE,
@@ -33,7 +28,6 @@ from schemas.voevent_packet import (
     VoeventAuthor,
     add,
     add_citations,
-    add_param,
     add_position,
     add_time,
     add_where_when,
@@ -43,15 +37,9 @@ from schemas.voevent_packet import (
     packet,
     written,
 )
+from schemas.voevent_what import MAX_TEXT, POSITION_RADIUS_ARCSEC, add_details, add_what
 
 __all__ = ["NAMESPACE", "SCHEMA_URL", "VoeventAuthor", "is_ivorn", "ivorn_of", "voevent_bytes"]
-
-POSITION_RADIUS_ARCSEC: Final = 1.0
-"""Error of an alert's position. Surveys do not give it in the packet: ZTF ties its frames to Gaia within 0.1 arcsec
-(Masci et al. 2019, PASP 131, 018003, section 4.3), and at the detection limit (2 arcsec seeing, signal to
-noise 5) the centroid of a source scatters by 2 / (2.355 * 5) = 0.17 arcsec an axis; 1 arcsec holds more than
-the stated containment of it."""
-POSITION_CONTAINMENT: Final = 0.99
 
 _SITES: Final = {
     "ztf": "Palomar Observatory, Samuel Oschin 48-inch telescope",
@@ -61,62 +49,10 @@ _SITES: Final = {
 _ANY_SITE: Final = "GEOSURFACE"
 """STC's name for an unspecified place on the ground."""
 
-_UNITS_AND_UCDS: Final = {
-    "schema_version": ("", "meta.version"),
-    "id": ("", "meta.id"),
-    "names": ("", "meta.id"),
-    "revision": ("", "meta.version"),
-    "state": ("", "meta.code.status"),
-    "reason": ("", "meta.note"),
-    "changed_utc": ("", "time.processing"),
-    "matcher": ("", "meta.id;meta.software"),
-    "messenger": ("", "meta.code.class"),
-    "mission": ("", "meta.id;instr.obsty"),
-    "instrument": ("", "meta.id;instr"),
-    "time_utc": ("", "time.epoch"),
-    "ivorn": ("", "meta.ref.uri"),
-    "origin": ("", "meta.ref"),
-    "localisation_model": ("", "meta.note"),
-    "far_hz": ("Hz", "stat.falsePositive"),
-    "significance": ("", "stat.confidenceLevel"),
-    "significance_unit": ("", "meta.note"),
-    "test": ("", "meta.code"),
-    "survey": ("", "meta.id;instr.obsty"),
-    "object_id": ("", "meta.id;src"),
-    "alert_ids": ("", "meta.id.part"),
-    "alert_id": ("", "meta.id"),
-    "ra_deg": ("deg", "pos.eq.ra;meta.main"),
-    "dec_deg": ("deg", "pos.eq.dec;meta.main"),
-    "first_detection_utc": ("", "time.start"),
-    "last_non_detection_utc": ("", "time.end"),
-    "first_match_utc": ("", "time.epoch;meta.main"),
-    "last_match_utc": ("", "time.epoch"),
-    "mag": ("mag", "phot.mag;em.opt"),
-    "mag_err": ("mag", "stat.error;phot.mag"),
-    "band": ("", "meta.id;instr.filter"),
-    "delta_t_s": ("s", "time.interval"),
-    "separation_deg": ("deg", "pos.angDistance"),
-    "credible_level": ("", "stat.probability"),
-    "probability_density_per_sr": ("sr-1", "stat.probability"),
-    "overlap": ("", "stat.likelihood"),
-    "area_90_deg2": ("deg2", "phys.angArea"),
-    "software": ("", "meta.id;meta.software"),
-    "config_hash": ("", "meta.id;meta.software"),
-}
-"""Unit (CDS notation, as VOEvent 2.0 asks for) and UCD1+ of each Param and Field; names are those of the JSON form."""
-
-_STATISTICS: Final = (
-    "delta_t_s",
-    "separation_deg",
-    "credible_level",
-    "probability_density_per_sr",
-    "overlap",
-    "area_90_deg2",
-)
-LATEST_POINTS: Final = 10
-"""Points of the light curve in a packet, the latest: brokers drop packets of 100 kB, and the JSON form has them all."""
-_NUMBERS: Final = frozenset({"mag", "mag_err"})
-_WHOLE: Final = ("schema_version", "id", "revision", "state", "reason", "changed_utc", "matcher")
+MAX_PACKET_BYTES: Final = 99_000
+"""Comet, and so many a broker, closes the line at 100 kB."""
+_MOST_NAMES: Final = 40
+_MOST_LINKED: Final = 3
 
 
 def ivorn_of(coincidence: Coincidence, author: VoeventAuthor, revision: int | None = None) -> str:
@@ -138,99 +74,14 @@ def voevent_bytes(coincidence: Coincidence, author: VoeventAuthor) -> bytes:
     document = to_document(coincidence)
     root = packet(ivorn_of(coincidence, author), "test" if coincidence.trigger.test else "observation")
     add_who(root, author, document["changed_utc"])
-    _what(root, document)
+    what = add_what(root, document)
     _where_when(root, document)
     _how(root, document)
     _why(root, document)
     _citations(root, coincidence, author)
     add(root, "Description", _sentence(document))
+    add_details(what, document, MAX_PACKET_BYTES - len(written(root)))
     return written(root)
-
-
-def _params(parent: etree._Element, document: dict[str, Any], model: type[BaseModel], names: tuple[str, ...]) -> None:
-    for name in names:
-        unit, ucd = _UNITS_AND_UCDS[name]
-        add_param(
-            parent, name, document[name], unit=unit, ucd=ucd, description=model.model_fields[name].description or ""
-        )
-
-
-def _what(root: etree._Element, document: dict[str, Any]) -> None:
-    what = add(root, "What")
-    trigger, source, provenance = document["trigger"], document["object"], document["provenance"]
-    _params(what, document, CoincidenceDocument, _WHOLE)
-
-    group = add(what, "Group", name="trigger", type="trigger")
-    _params(
-        group,
-        trigger,
-        TriggerDocument,
-        tuple(name for name in trigger if name not in {"links", "classification", "linked"}),
-    )
-    if trigger["links"]:
-        group = add(what, "Group", name="links", type="links")
-        for name, url in trigger["links"].items():
-            add_param(group, name, url, ucd="meta.ref.url", description="Link from the trigger's notices.")
-
-    group = add(what, "Group", name="object", type="object")
-    _params(group, source, ObjectDocument, tuple(name for name in source if name not in {"light_curve", "annotations"}))
-    add_param(
-        group,
-        "position_error_radius",
-        POSITION_RADIUS_ARCSEC,
-        unit="arcsec",
-        ucd="stat.error;pos.eq",
-        description="Radius around the position; Error2Radius is the same in degrees.",
-    )
-    add_param(
-        group,
-        "position_error_containment",
-        POSITION_CONTAINMENT,
-        ucd="stat.probability",
-        description="Probability that the source lies inside that radius, at least.",
-    )
-    add_param(
-        group,
-        "position_error_kind",
-        "statistical and systematic",
-        ucd="meta.note",
-        description="Which errors the radius includes.",
-    )
-
-    if source["light_curve"]:
-        _light_curve(what, source["light_curve"])
-
-    group = add(what, "Group", name="statistics", type="statistics")
-    _params(group, document, CoincidenceDocument, _STATISTICS)
-
-    group = add(what, "Group", name="provenance", type="provenance")
-    _params(group, provenance, ProvenanceDocument, ("software", "config_hash"))
-    add_param(
-        group,
-        "input_count",
-        len(provenance["inputs"]),
-        ucd="meta.number",
-        description="Number of notices and alerts behind this revision; the JSON form names them.",
-    )
-
-
-def _light_curve(what: etree._Element, points: list[dict[str, Any]]) -> None:
-    """A table of the latest points; an empty cell is what is unknown."""
-    latest = points[-LATEST_POINTS:]
-    table = add(what, "Table", name="light_curve", type="light_curve")
-    add(
-        table, "Description", f"The latest {len(latest)} of the object's {len(points)} stored alerts inside the window."
-    )
-    for name in latest[0]:
-        unit, ucd = _UNITS_AND_UCDS[name]
-        attributes = {"name": name, "ucd": ucd, "dataType": "float" if name in _NUMBERS else "string"}
-        field = add(table, "Field", **attributes, **({"unit": unit} if unit else {}))
-        add(field, "Description", MeasurementDocument.model_fields[name].description or "")
-    data = add(table, "Data")
-    for point in latest:
-        row = add(data, "TR")
-        for value in point.values():
-            add(row, "TD", "" if value is None else str(value))
 
 
 def _where_when(root: etree._Element, document: dict[str, Any]) -> None:
@@ -242,43 +93,68 @@ def _where_when(root: etree._Element, document: dict[str, Any]) -> None:
 
 def _how(root: etree._Element, document: dict[str, Any]) -> None:
     trigger = document["trigger"]
+    names = [_clipped(name) for name in (document["object"]["survey"], trigger["id"], document["matcher"])]
     add(
         add(root, "How"),
         "Description",
-        f"Alerts of {document['object']['survey']} compared with the position of {trigger['id']} by the matcher "
-        f"{document['matcher']} of {document['provenance']['software']}. Model of the position: "
-        f"{trigger['localisation_model'].removesuffix('.')}.",
+        f"Alerts of {names[0]} compared with the position of {names[1]} by the matcher {names[2]} of "
+        f"{_clipped(document['provenance']['software'])}. Model of the position: "
+        f"{_clipped(trigger['localisation_model']).removesuffix('.')}.",
     )
 
 
 def _why(root: etree._Element, document: dict[str, Any]) -> None:
-    withdrawn = document["state"] == State.WITHDRAWN
+    trigger = document["trigger"]
+    probability, meaning = _judgement(document)
     why = add(root, "Why")
-    probability = 0.0 if withdrawn else 1.0 - document["credible_level"]
     inference = add(why, "Inference", probability=f"{probability:.6g}", relation="associated")
-    for name in (document["trigger"]["id"], *document["trigger"]["names"]):
-        add(inference, "Name", name)
+    names = [trigger["id"], *trigger["names"]]
+    for link in trigger["linked"]:
+        names += [link["id"], *link["names"]]
+    for name in list(dict.fromkeys(names))[:_MOST_NAMES]:
+        add(inference, "Name", _clipped(name))
     add(inference, "Concept", "process.variation;em.opt")
-    if withdrawn:
-        meaning = f"The association is withdrawn: {document['reason']}."
-    else:
-        meaning = (
-            "The object may be the optical counterpart. The probability is 1 - credible level: how often a true "
-            "counterpart lies as far out in the localisation as this object, or further. It weighs neither the "
-            "number of unrelated sources in the region nor the light curve."
-        )
     add(inference, "Description", meaning)
+
+
+def _judgement(document: dict[str, Any]) -> tuple[float, str]:
+    """How probable the association is, and what that number is."""
+    if document["state"] == State.WITHDRAWN:
+        return 0.0, f"The association is withdrawn: {_clipped(document['reason'])}."
+    if document["statistics"] is not None:
+        return document["statistics"]["posterior"], (
+            "The object may be the optical counterpart. The probability is the posterior: its position, time and "
+            "light curve, weighed against those of all other objects found for the trigger, against the number of "
+            "unrelated objects that is expected there, and against there being no counterpart among them."
+        )
+    return 1.0 - document["credible_level"], (
+        "The object may be the optical counterpart. The probability is 1 - credible level: how often a true "
+        "counterpart lies as far out in the localisation as this object, or further. It weighs neither the "
+        "number of unrelated sources in the region nor the light curve."
+    )
 
 
 def _sentence(document: dict[str, Any]) -> str:
     trigger, source = document["trigger"], document["object"]
     days = document["delta_t_s"] / 86400
+    news = [_clipped(document["reason"])]
+    if document["changed"]:
+        news.append(_clipped(f"changed: {', '.join(document['changed'])}"))
     return (
-        f"{source['survey']} object {source['object_id']}, first matching detection {abs(days):.3f} d "
-        f"{'before' if days < 0 else 'after'} {trigger['id']} ({trigger['mission']} {trigger['instrument']}), at "
-        f"credible level {document['credible_level']:.3f} of its position: {document['state']} ({document['reason']}), "
-        f"revision {document['revision']}."
+        f"{_clipped(source['survey'])} object {_clipped(source['object_id'])}, first matching detection "
+        f"{abs(days):.3f} d {'before' if days < 0 else 'after'} {_event(trigger)}"
+        f"{''.join(f' and {_event(link)}' for link in trigger['linked'][:_MOST_LINKED])}, at credible level "
+        f"{document['credible_level']:.3f} of its position: {document['state']} ({'; '.join(news)}), revision "
+        f"{document['revision']}."
     )
+
+
+def _event(trigger: dict[str, Any]) -> str:
+    return _clipped(f"{trigger['id']} ({trigger['mission']} {trigger['instrument']})")
+
+
+def _clipped(text: str) -> str:
+    return text[:MAX_TEXT]
 
 
 def _citations(root: etree._Element, coincidence: Coincidence, author: VoeventAuthor) -> None:

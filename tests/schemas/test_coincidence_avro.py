@@ -2,7 +2,6 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import replace
 from importlib import resources
 from io import BytesIO
 from pathlib import Path
@@ -18,14 +17,14 @@ from schemas.avro import confluent_id
 from schemas.coincidence import to_document
 from schemas.coincidence_documents import json_schema
 from schemas.errors import BadCoincidence, BadInput, Reason
-from schemas.records import Publication
+from schemas.records import Coincidence, Publication
 from schemas.times import iso_from_us, us_from_datetime
 from schemas.writer_schema import AvroLimits, writer_schema
-from tests.coincidences import COINCIDENCE, changed, coincidences, publications
+from tests.coincidences import COINCIDENCE, as_of_version, changed, coincidences, publications
 
 FOLDER = resources.files("schemas") / "avro/coincidence"
 AVSC = json.loads((FOLDER / "1/2/coincidence.avsc").read_text("utf-8"))
-FIRST = json.loads((FOLDER / "1/0/coincidence.avsc").read_text("utf-8"))
+EARLIER = {f"1.{minor}": json.loads((FOLDER / f"1/{minor}/coincidence.avsc").read_text("utf-8")) for minor in (0, 1)}
 AVRO_ONLY = ["substreams", "packet"]
 PUBLICATION = Publication(COINCIDENCE, ("bright", "grb"), b"Obj\x01 of the survey")
 
@@ -36,62 +35,82 @@ def _container(*written: Any) -> bytes:
     return stream.getvalue()
 
 
-def _docs_of_json(schema: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
-    docs: dict[str, Any] = {}
+TOLD = ("unit", "source")
+
+
+def _told_by_json(schema: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
+    """What a JSON schema tells of each field, of the fields inside it too."""
+    told: dict[str, Any] = {}
     for name, field in schema["properties"].items():
-        reference = field.get("$ref") or field.get("items", {}).get("$ref")
+        one = next((kind for kind in field.get("anyOf", ()) if "$ref" in kind), field)
+        reference = one.get("$ref") or one.get("items", {}).get("$ref")
         inner = definitions[reference.rsplit("/")[-1]] if reference else None
-        docs[name] = field.get("description"), inner and (inner["description"], _docs_of_json(inner, definitions))
-    return docs
+        told[name] = (
+            field.get("description"),
+            [field.get(key) for key in TOLD],
+            inner and (inner["description"], _told_by_json(inner, definitions)),
+        )
+    return told
 
 
-def _docs_of_avro(record: dict[str, Any]) -> dict[str, Any]:
-    docs: dict[str, Any] = {}
+def _told_by_avro(record: dict[str, Any]) -> dict[str, Any]:
+    told: dict[str, Any] = {}
     for field in record["fields"]:
-        kind = field["type"]
+        kind = field["type"][1] if isinstance(field["type"], list) else field["type"]
         kind = kind["items"] if isinstance(kind, dict) and kind["type"] == "array" else kind
         inner = kind if isinstance(kind, dict) and kind["type"] == "record" else None
-        docs[field["name"]] = field["doc"], inner and (inner["doc"], _docs_of_avro(inner))
-    return docs
+        told[field["name"]] = (
+            field["doc"],
+            [field.get(key) for key in TOLD],
+            inner and (inner["doc"], _told_by_avro(inner)),
+        )
+    return told
 
 
 def test_avro_and_json_schema_have_the_same_fields_with_the_same_words() -> None:
     published = json_schema()
     shared = AVSC | {"fields": [field for field in AVSC["fields"] if field["name"] not in AVRO_ONLY]}
-    assert _docs_of_avro(shared) == _docs_of_json(published, published["$defs"])
+    assert _told_by_avro(shared) == _told_by_json(published, published["$defs"])
     assert [field["name"] for field in AVSC["fields"]] == [*to_document(COINCIDENCE), *AVRO_ONLY]
-    assert AVSC["namespace"] == "starcross.v1_1"
+    assert AVSC["namespace"] == "starcross.v1_2"
 
 
-def _of_first_version(coincidence: Any) -> dict[str, Any]:
-    record = wire.to_record(Publication(coincidence, ())) | {"schema_version": "1.0"}
-    record["object"] = {name: value for name, value in record["object"].items() if name != "light_curve"}
-    return {name: value for name, value in record.items() if name not in AVRO_ONLY}
+def _cut(value: Any, schema: Any) -> Any:
+    """What of a record, and of the records inside it, a schema has fields for."""
+    if not isinstance(value, dict) or not isinstance(schema, dict) or schema["type"] != "record":
+        return value
+    return {field["name"]: _cut(value[field["name"]], field["type"]) for field in schema["fields"]}
 
 
-@given(coincidences())
-def test_the_first_version_is_read_with_an_empty_light_curve(coincidence: Any) -> None:
-    expected = replace(coincidence, object=replace(coincidence.object, light_curve=()))
-    body, framed = BytesIO(), BytesIO()
-    fastavro.writer(body, FIRST, [_of_first_version(coincidence)], strict=True)
-    assert wire.read_coincidences(body.getvalue()) == [expected]
-    assert wire.read_publication(body.getvalue()) == Publication(expected, ())
-    fastavro.schemaless_writer(framed, FIRST, _of_first_version(coincidence))
-    first = writer_schema(json.dumps(FIRST).encode())
-    assert wire.read_publication(b"\0\0\0\0\5" + framed.getvalue(), first) == Publication(expected, ())
+@pytest.mark.parametrize("version", EARLIER)
+def test_what_an_earlier_version_wrote_is_read(version: str) -> None:
+    body = (Path(__file__).parent / f"versions/coincidence-{version}.avro").read_bytes()
+    expected = as_of_version(version, COINCIDENCE)
+    assert wire.read_coincidences(body) == [expected]
+    assert wire.read_publication(body) == Publication(expected, ())
+    (record,) = fastavro.reader(BytesIO(body), AVSC)
+    assert isinstance(record, dict)
+    assert wire.from_record(record) == Publication(expected, ())
 
 
-def test_readers_of_either_version_read_the_other() -> None:
+@pytest.mark.parametrize("version", EARLIER)
+@given(coincidence=coincidences())
+def test_a_frame_of_an_earlier_version_is_read(version: str, coincidence: Coincidence) -> None:
+    record = _cut(wire.to_record(Publication(coincidence, ())) | {"schema_version": version}, EARLIER[version])
+    framed = BytesIO()
+    fastavro.schemaless_writer(framed, EARLIER[version], record, strict=True)
+    writer = writer_schema(json.dumps(EARLIER[version]).encode())
+    expected = as_of_version(version, coincidence)
+    assert wire.read_publication(b"\0\0\0\0\5" + framed.getvalue(), writer) == Publication(expected, ())
+
+
+@pytest.mark.parametrize("version", EARLIER)
+def test_readers_of_an_earlier_version_read_what_they_know(version: str) -> None:
     body = BytesIO(wire.encode_container(PUBLICATION))
-    (record,) = fastavro.reader(body, FIRST)
+    (record,) = fastavro.reader(body, EARLIER[version])
     assert isinstance(record, dict)
     assert record["object"]["alert_ids"] == list(COINCIDENCE.object.alert_ids)
-    assert "packet" not in record
-    body = BytesIO()
-    fastavro.writer(body, FIRST, [_of_first_version(COINCIDENCE)])
-    (record,) = fastavro.reader(BytesIO(body.getvalue()), AVSC)
-    assert isinstance(record, dict)
-    assert (record["object"]["light_curve"], record["substreams"], record["packet"]) == ([], [], None)
+    assert "statistics" not in record
 
 
 @given(publications(), st.integers(0, 2**31 - 1))
@@ -136,7 +155,7 @@ def test_a_publication_larger_than_the_limits_is_refused_before_it_is_decoded() 
         assert caught.value.reason is Reason.TOO_LARGE
 
 
-@given(st.binary(max_size=64), st.integers(5, 1500), st.booleans())
+@given(st.binary(max_size=64), st.integers(5, 2500), st.booleans())
 def test_a_damaged_frame_is_refused_or_read_as_something(patch: bytes, at: int, cut: bool) -> None:
     whole = wire.encode_framed(PUBLICATION, 5)
     try:
@@ -199,7 +218,7 @@ def test_records_of_fastavro_read_back_with_their_datetimes() -> None:
     assert wire.from_record(record).coincidence == COINCIDENCE  # type: ignore[arg-type]
 
 
-@given(st.binary(max_size=64), st.integers(0, 4000), st.booleans())
+@given(st.binary(max_size=64), st.integers(0, 20_000), st.booleans())
 def test_damaged_bytes_are_refused_or_read_as_something(patch: bytes, at: int, cut: bool) -> None:
     whole = _container(COINCIDENCE)
     body = whole[:at] + patch + (b"" if cut else whole[at + len(patch) :])
