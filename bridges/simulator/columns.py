@@ -4,10 +4,11 @@ than all the rest of a simulation, and where many weeks are needed it is not the
 from collections.abc import Iterable, Sequence
 
 import numpy as np
+from numpy.random import Generator
 
 from bridges.simulator.detections import NONE_NEAR, Camera, Detection
 from bridges.simulator.plan import NightPlan
-from bridges.simulator.survey import R, julian_date
+from bridges.simulator.survey import R, Visits, fields, julian_date
 from schemas.records import NEVER_US, Alerts
 from schemas.times import US_PER_DAY, datetime_from_us, us_from_jd_utc
 
@@ -97,3 +98,49 @@ def _known(distance_arcsec: float) -> float:
 
 def _float32(values: Sequence[float]) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
     return np.asarray(values, np.float32)
+
+
+def known_stars(random: Generator, visits: Visits, from_us: int, per_field: int) -> Alerts:
+    """Alerts of variable stars that were known for years, as every exposure of a real survey brings by the hundred.
+
+    All that they tell is that the survey looked: each has a Gaia source on top, and so no search considers it.
+
+    Parameters
+    ----------
+    visits
+        The exposures; of each field the first in a night shows all its stars.
+    from_us
+        Exposures before it are left out.
+    per_field
+        How many stars a field has.
+    """
+    sky = fields()
+    rows = np.flatnonzero(visits.time_us >= from_us)
+    _, first = np.unique(
+        np.stack([(visits.time_us[rows] - from_us) // US_PER_DAY, visits.field[rows]]), axis=1, return_index=True
+    )
+    rows = rows[np.sort(first)]
+    place = [sky.draw_inside(random, field) for field in range(len(sky.ra_deg)) for _ in range(per_field)]
+    ra_deg, dec_deg = np.array(place).T
+    star = (visits.field[rows][:, None] * per_field + np.arange(per_field)).ravel()
+    time_us = np.repeat(visits.time_us[rows], per_field)
+    count = len(star)
+    return Alerts.from_columns(
+        SURVEY,
+        alert_id=np.arange(1, count + 1),
+        object_id=np.char.mod("SIMSTAR%07d", star),
+        time_us=time_us,
+        ra_deg=ra_deg[star],
+        dec_deg=dec_deg[star],
+        mag=random.uniform(16.0, 20.0, count),
+        mag_err=np.full(count, 0.05),
+        band=np.where(visits.fid[np.repeat(rows, per_field)] == R, "r", "g"),
+        first_detection_us=np.full(count, from_us - 1000 * US_PER_DAY),
+        reliability=np.full(count, 0.9),
+        bad_pixels=np.zeros(count),
+        ap_minus_psf_mag=np.zeros(count),
+        gaia_arcsec=np.full(count, 0.3),
+        ps1_arcsec=np.full(count, 0.3),
+        star_galaxy=np.ones(count),
+        origin=np.full(count, "simulated/known-stars"),
+    )

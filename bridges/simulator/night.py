@@ -14,7 +14,7 @@ import numpy as np
 from numpy.random import Generator
 
 from bridges.simulator.bursts import Event, fermi_chain, neutrino_chain, subthreshold_notice, swift_chain
-from bridges.simulator.columns import columns_of, origin_of
+from bridges.simulator.columns import columns_of, known_stars, origin_of
 from bridges.simulator.contaminants import Names, contaminants
 from bridges.simulator.detections import Camera, Detection, Nature, Neighbours, Source, night_number
 from bridges.simulator.light_curves import Afterglow, Kilonova, LightCurve, Supernova
@@ -100,6 +100,11 @@ class SimulatedNight:
     def columns(self) -> Alerts:
         """All alerts as the reader makes them of the packets, in order of time, without the packets."""
         return columns_of(self._seen, self._camera, self.plan)
+
+    def known_stars(self, per_field: int) -> Alerts:
+        """What the exposures bring besides: see `bridges.simulator.columns.known_stars`."""
+        random = np.random.default_rng([self.seed, 62])
+        return known_stars(random, self._camera.visits, self.plan.start_us, per_field)
 
     def write(self, folder: Path) -> None:
         """Write ``alerts/`` (one tar a night, as ZTF's public archive), ``notices/`` and ``truth.json``.

@@ -10,6 +10,9 @@ from bridges.simulator import NightPlan, SimulatedNight, simulate
 from broker.config import load_config
 from broker.reader import make_reader
 from schemas.records import COLUMNS, Alerts
+from schemas.survey import SURVEYS
+
+SURVEYS_BY_NAME = {survey.name: survey for survey in SURVEYS}
 
 DRAWN = NightPlan(
     nights=4,
@@ -72,3 +75,18 @@ def test_none_is_drawn_before_the_stated_night(drawn):
 def test_drawing_further_events_changes_nothing_of_the_planned_ones(drawn):
     planned = simulate(11, replace(DRAWN, bursts_drawn=0, mergers_drawn=0, neutrinos_drawn=0)).injections
     assert set(planned) <= set(drawn.injections)
+
+
+def test_known_stars_tell_where_the_survey_looked_and_nothing_else(night):
+    stars = night.known_stars(30)
+    seen = night.columns()
+    cells, of_stars = ({*zip((a.pixel >> 50).tolist(), a.time_us.tolist(), strict=True)} for a in (seen, stars))
+    assert {time for _, time in of_stars} <= set(night._camera.visits.time_us.tolist())
+    assert len(of_stars) > len(cells)
+    config = load_config(None)
+    keep, _ = config.cuts_of("ztf").apply(stars, SURVEYS_BY_NAME["ztf"].quality_columns)
+    assert not keep.any()
+    assert (stars.first_detection_us < night.plan.start_us).all()
+    where = {}
+    for name, ra in zip(stars.object_id.tolist(), stars.ra_deg.tolist(), strict=True):
+        assert where.setdefault(name, ra) == ra
