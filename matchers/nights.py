@@ -15,10 +15,10 @@ from matchers.objects import Keys
 from matchers.rows import ARRAYS, BYTES, LATER, Rows
 from matchers.runs import ROW_BITS, Run
 from schemas.records import Alerts, Bools, Ints, Strings, Window
-from schemas.times import US_PER_DAY
+from schemas.times import US_PER_DAY, night_of, night_start_us
 
-_NOON_US = US_PER_DAY * 3 // 4
-"""18 h UTC is noon at 90 degrees west, between Palomar and Cerro Pachon: no night is cut in two."""
+__all__ = ["MOST_ROWS", "Night", "night_of"]
+
 MOST_ROWS = 1 << ROW_BITS
 _MOST_MERGED = 1 << 18
 """Runs are merged up to so many alerts (20 ms), larger ones only when the night is sealed..."""
@@ -27,11 +27,6 @@ _MOST_CHUNKED = 1 << 16
 _ROWS = np.uint64((1 << 32) - 1)
 _RUN_COLUMNS = ("pixel", "when_row", "id_row", "object_row")
 _RUN_BOUNDS = ("first_us", "last_us", "first_id", "last_id")
-
-
-def night_of(time_us: Ints) -> Ints:
-    """Number of the night of each instant, from noon to noon (18 h UTC). Shape (n,)."""
-    return np.asarray((time_us - _NOON_US) // US_PER_DAY, np.int64)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -65,7 +60,7 @@ class Night:
     @classmethod
     def empty(cls, survey: str, number: int) -> Self:
         """The night of this number (see `night_of`)."""
-        return cls(survey, number * US_PER_DAY + _NOON_US, (), (), np.zeros(0, np.int64))
+        return cls(survey, night_start_us(number), (), (), np.zeros(0, np.int64))
 
     @property
     def end_us(self) -> int:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from matchers.bands import BandPoints
+from matchers.coverage import CELL_SHIFT, Coverage
 from schemas.records import Alerts, Ints, Strings
 
 Keys = NDArray[np.uint64]
@@ -22,6 +23,7 @@ _LATEST = np.iinfo(np.int64).max
 _NEVER = np.iinfo(np.int64).min
 _LEAST_SLOTS = 64
 _LAST_ASCII = 127
+_NO_CELL = np.iinfo(np.uint16).max
 _LONGEST_NAME = 32
 """In bytes, so that one long name does not widen all."""
 _REBUILT_AT_ONCE = 1 << 18
@@ -90,6 +92,8 @@ class _Columns:
     stored: NDArray[np.int32]
     head: NDArray[np.int32]
     """Of its nodes in `BandPoints`."""
+    cell: NDArray[np.uint16]
+    """Of `Coverage`: the lowest in which one of its stored alerts lies; `_NO_CELL` if none is stored."""
 
     @classmethod
     def empty(cls, size: int, width: int) -> "_Columns":
@@ -100,6 +104,7 @@ class _Columns:
             np.full(size, _NEVER, np.int64),
             np.zeros(size, np.int32),
             np.full(size, -1, np.int32),
+            np.full(size, _NO_CELL, np.uint16),
         )
 
     def taken(self, rows: Ints | slice, size: int) -> "_Columns":
@@ -148,13 +153,20 @@ class _Table:
 
 
 class Objects:
-    """Detections, non-detections and number of stored alerts of every object of one survey."""
+    """Detections, non-detections and number of stored alerts of every object of one survey.
+
+    Attributes
+    ----------
+    coverage
+        Where and when the survey looked, by all detections that it told of, and where its new objects are.
+    """
 
     def __init__(self) -> None:
         self._used = 0
         self._forgotten = 0
         self._table = _Table(_Columns.empty(_LEAST_SLOTS // 2, 1), np.zeros(_LEAST_SLOTS, np.int32))
         self._points = BandPoints()
+        self.coverage = Coverage()
 
     def __len__(self) -> int:
         return self._used - self._forgotten
@@ -164,7 +176,7 @@ class Objects:
         """Bytes of memory that it takes."""
         columns = self._table.columns
         known = sum(getattr(columns, name).nbytes for name in columns.__slots__)
-        return int(self._table.slots.nbytes + known + self._points.nbytes)
+        return int(self._table.slots.nbytes + known + self._points.nbytes + self.coverage.nbytes)
 
     def observe(self, alerts: Alerts) -> tuple[Ints, tuple[str, ...]]:
         """Learn of detections.
@@ -189,6 +201,9 @@ class Objects:
         np.maximum.at(columns.last_us, codes, np.maximum(alerts.time_us, _NEVER + 1))
         np.maximum.at(columns.missed_us, codes, alerts.last_non_detection_us)
         earlier = known & (columns.first_us[codes] < before)
+        self._recount(codes[earlier], before[earlier])
+        if len(codes):
+            self.coverage.look(alerts.pixel, alerts.time_us)
         return codes, tuple(sorted(set(alerts.object_id[earlier].tolist())))
 
     def known(self, object_id: Strings) -> NDArray[np.bool_]:
@@ -199,6 +214,8 @@ class Objects:
         """Learn that these alerts, of the objects with these codes, were stored, for the first time."""
         columns = self._table.columns
         np.add.at(columns.stored, codes, 1)
+        self._place(codes, alerts)
+        self.coverage.measure(alerts.time_us, alerts.mag)
         self._points.observe(columns.head, codes, alerts.band, alerts.time_us, alerts.mag)
 
     def state(self, object_id: str) -> ObjectState | None:
@@ -234,12 +251,15 @@ class Objects:
 
     def expire(self, before_us: int) -> None:
         """Forget objects that were last detected before an instant. Codes given before hold no more."""
+        self.coverage.expire(before_us)
         columns, used = self._table.columns, self._used
         gone = np.flatnonzero((columns.last_us[:used] < before_us) & (columns.last_us[:used] != _NEVER))
         if not len(gone):
             return
+        counted = gone[columns.cell[gone] != _NO_CELL]
+        self.coverage.count(columns.cell[counted], columns.first_us[counted], -1)
         columns.first_us[gone], columns.last_us[gone], columns.missed_us[gone] = _LATEST, _NEVER, _NEVER
-        columns.stored[gone], columns.head[gone] = 0, -1
+        columns.stored[gone], columns.head[gone], columns.cell[gone] = 0, -1, _NO_CELL
         self._forgotten += len(gone)
         if 2 * self._forgotten > used:
             stay = np.flatnonzero(columns.last_us[:used] != _NEVER)
@@ -259,7 +279,7 @@ class Objects:
         """All that is known, as arrays to be written, without copying; `of_arrays` makes the same of them again."""
         columns, counts = self._table.columns, np.array([self._used, self._forgotten])
         known = {name: getattr(columns, name) for name in columns.__slots__}
-        return known | {"slots": self._table.slots, "counts": counts} | self._points.arrays()
+        return known | {"slots": self._table.slots, "counts": counts} | self._points.arrays() | self.coverage.arrays()
 
     @classmethod
     def of_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> "Objects":
@@ -276,7 +296,9 @@ class Objects:
             If arrays are missing or do not fit each other.
         """
         made = cls()
-        names = made.arrays().keys()
+        if "cell" not in arrays and "stored" in arrays:  # written before there was a background
+            arrays = {**arrays, "cell": np.full(len(arrays["stored"]), _NO_CELL, np.uint16)}
+        names = made.arrays().keys() - made.coverage.arrays().keys()
         missing = sorted(names - arrays.keys())
         if missing:
             raise ValueError(f"what is known of objects lacks the columns {', '.join(missing)}")
@@ -287,7 +309,30 @@ class Objects:
         if len(room) > 1 or size & (size - 1) or size < 2 * made._used or max(room) < made._used:
             raise ValueError("what is known of objects does not fit together")
         made._table, made._points = table, BandPoints.of_arrays(own)
+        made.coverage = Coverage.of_arrays(arrays)
         return made
+
+    def _recount(self, codes: Ints, before_us: Ints) -> None:
+        """The earliest detections of these objects, which may repeat, were other ones before."""
+        cell = self._table.columns.cell[codes]
+        counted = cell != _NO_CELL
+        if counted.any():
+            different, first = np.unique(codes[counted], return_index=True)
+            cell = cell[counted][first]
+            self.coverage.count(cell, before_us[counted][first], -1)
+            self.coverage.count(cell, self._table.columns.first_us[different], 1)
+
+    def _place(self, codes: Ints, alerts: Alerts) -> None:
+        """Learn where alerts that are stored now lie, of the objects with these codes."""
+        columns = self._table.columns
+        cell = (alerts.pixel >> CELL_SHIFT).astype(np.uint16)
+        lower = cell < columns.cell[codes]
+        if lower.any():
+            different = np.unique(codes[lower])
+            counted = different[columns.cell[different] != _NO_CELL]
+            self.coverage.count(columns.cell[counted], columns.first_us[counted], -1)
+            np.minimum.at(columns.cell, codes[lower], cell[lower])
+            self.coverage.count(columns.cell[different], columns.first_us[different], 1)
 
     def _found(self, object_id: Strings) -> tuple[Ints, NDArray[np.bool_]]:
         """Codes, and which of them count: those of unknown names are any."""

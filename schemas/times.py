@@ -24,6 +24,8 @@ iers.conf.ietf_leap_second_auto_url = ""
 
 US_PER_S = 1_000_000
 US_PER_DAY = 86_400 * US_PER_S
+_NOON_US = US_PER_DAY * 3 // 4
+"""18 h UTC is noon at 90 degrees west, between Palomar and Cerro Pachon: no night is cut in two."""
 JD_UNIX_EPOCH = 2_440_587.5
 MJD_UNIX_EPOCH = 40_587.0
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -33,6 +35,16 @@ _LAST_US = (datetime(9999, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC) - _EPOCH) //
 _ISO = re.compile(
     r"\s*(\d{4})-(\d{1,2})-(\d{1,2})[T ](\d{1,2}):(\d{1,2}):(\d{1,2})(?:\.(\d*))?\s*(Z|[+-]\d\d:?\d\d)?\s*"
 )
+
+
+def night_of(time_us: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Number of the night of each instant, from noon to noon (18 h UTC). Shape (n,)."""
+    return np.asarray((time_us - _NOON_US) // US_PER_DAY, np.int64)
+
+
+def night_start_us(number: int) -> int:
+    """When the night of this number (see `night_of`) begins, which is noon."""
+    return number * US_PER_DAY + _NOON_US
 
 
 def us_from_jd_utc(jd: NDArray[np.float64] | float) -> NDArray[np.int64]:

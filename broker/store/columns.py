@@ -18,8 +18,10 @@ _LEVEL = 1
 _WORD_BYTES = 8
 _LAST_ASCII = 127
 
-OBJECT_COLUMNS = ("alert_id", "object_id", "time_us", "first_detection_us", "last_non_detection_us")
-"""What is kept of an alert that is not stored: what its object's state needs."""
+OBJECT_COLUMNS = ("alert_id", "object_id", "time_us", "pixel", "first_detection_us", "last_non_detection_us")
+"""What is kept of an alert that is not stored: what its object's state and the survey's visits need."""
+_NOT_TOLD = -1
+"""A pixel, in blobs of earlier versions that have no positions."""
 
 
 def pack_alerts(alerts: Alerts, names: Sequence[str] = tuple(COLUMNS)) -> bytes:
@@ -59,6 +61,8 @@ def _unpacked(raw: bytes) -> Mapping[str, NDArray[Any]]:
         at += last
         if name in COLUMNS:
             columns[name] = _as_text(column)
+    if "ra_deg" not in columns:
+        columns.setdefault("pixel", np.full(told["rows"], _NOT_TOLD, np.int64))
     return columns
 
 

@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from broker.store.columns import pack_alerts, unpack_alerts
+from broker.store.columns import OBJECT_COLUMNS, pack_alerts, unpack_alerts
 from tests.matchers.made import T0, alerts_of
 
 BEFORE_STAR_GALAXY = base64.b64decode(
@@ -35,3 +35,10 @@ def test_the_star_galaxy_score_is_kept():
 def test_what_is_no_blob_is_named(blob):
     with pytest.raises(ValueError, match="a blob of ztf alerts cannot be read"):
         unpack_alerts("ztf", blob)
+
+
+def test_of_alerts_that_are_not_stored_it_is_kept_where_the_survey_looked():
+    made = alerts_of([{"id": 1, "obj": "a", "t": T0, "ra": 1, "dec": 2}])
+    assert unpack_alerts("ztf", pack_alerts(made, OBJECT_COLUMNS)).pixel.tolist() == made.pixel.tolist()
+    before = tuple(name for name in OBJECT_COLUMNS if name != "pixel")
+    assert unpack_alerts("ztf", pack_alerts(made, before)).pixel.tolist() == [-1]

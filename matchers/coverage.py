@@ -1,0 +1,216 @@
+"""Where and when a survey looked, and how many new objects it found there: told from the alerts that it sent.
+
+The sky lies in coarse cells, time in nights. A cell and night in which anything was detected, stored or not, was
+*visited*; an object of which an alert is stored is a *new object* of the cell and night of its first detection. All of
+it is a function of the set of alerts, whatever their order and batches.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from schemas.pixels import DEG2_PER_SR, ORDER, Array
+from schemas.records import Floats, Ints
+from schemas.times import night_of, night_start_us
+
+CELL_ORDER = 5
+"""Cells of 3.4 deg2: several in a camera's field, and some hundred in the region of a burst."""
+CELL_SHIFT = 2 * (ORDER - CELL_ORDER)
+CELLS = 12 << 2 * CELL_ORDER
+CELL_DEG2 = 4 * np.pi * DEG2_PER_SR / CELLS
+NEVER_MS = -1
+"""In `Visits.last_ms`, where there was no visit."""
+MOST_NIGHTS = 128
+"""The newest nights are kept: 150 kB each, and packets tell of nights of any age."""
+MAG_STEP = 0.25
+_MAG_BINS = 128
+_US_PER_MS = 1000
+_LATER_MS = np.iinfo(np.int32).max
+_LONG_AGO = -(1 << 40)
+_EARLIEST_US = -(1 << 62)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Visits:
+    """When each cell was visited in one night; never changed.
+
+    Attributes
+    ----------
+    start_us
+        When the night begins.
+    first_ms, last_ms
+        Earliest and latest detection of anything, in milliseconds since then, by cell, shape (`CELLS`,); where there
+        was none the latest is `NEVER_MS` and the earliest after any night.
+    """
+
+    start_us: int
+    first_ms: NDArray[np.int32]
+    last_ms: NDArray[np.int32]
+
+
+@dataclass(slots=True, eq=False)
+class _Night:
+    """``is_shown``: whether somebody holds the arrays of visits, which then are replaced before they change."""
+
+    first_ms: NDArray[np.int32]
+    last_ms: NDArray[np.int32]
+    new: NDArray[np.int32]
+    mags: NDArray[np.int32]
+    is_shown: bool = False
+
+    @classmethod
+    def empty(cls) -> Self:
+        return cls(
+            np.full(CELLS, _LATER_MS, np.int32),
+            np.full(CELLS, NEVER_MS, np.int32),
+            np.zeros(CELLS, np.int32),
+            np.zeros(_MAG_BINS, np.int32),
+        )
+
+
+_COLUMNS = ("first_ms", "last_ms", "new", "mags")
+
+
+class Coverage:
+    """Visits, new objects and magnitudes of one survey by night; its memory is bounded."""
+
+    def __init__(self) -> None:
+        self._nights: dict[int, _Night] = {}
+        self._since = _LONG_AGO
+        """Nights before are not told of any more; of this one something has expired, unless it is `_LONG_AGO`."""
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of memory that it takes."""
+        return sum(getattr(night, name).nbytes for night in self._nights.values() for name in _COLUMNS)
+
+    def look(self, pixel: Ints, time_us: Ints) -> None:
+        """Learn that something was detected, shape (n,) each, n at least 1; a negative pixel is one not known."""
+        number = night_of(time_us)
+        low, high = int(number.min()), int(number.max())
+        if low == high and int(pixel.min()) >= 0:
+            self._look(low, pixel, time_us)
+            return
+        known = pixel >= 0
+        for each in np.unique(number[known]).tolist():
+            rows = np.flatnonzero(known & (number == each))
+            self._look(each, pixel[rows], time_us[rows])
+
+    def _look(self, number: int, pixel: Ints, time_us: Ints) -> None:
+        night = self._night(number)
+        if night is None:
+            return
+        if night.is_shown:
+            night.first_ms, night.last_ms, night.is_shown = night.first_ms.copy(), night.last_ms.copy(), False
+        cell = pixel >> CELL_SHIFT
+        since_ms = ((time_us - night_start_us(number)) // _US_PER_MS).astype(np.int32)
+        np.minimum.at(night.first_ms, cell, since_ms)
+        np.maximum.at(night.last_ms, cell, since_ms)
+
+    def measure(self, time_us: Ints, mag: Floats) -> None:
+        """Learn of the magnitudes of alerts that are stored, each once, shape (n,) each; NaN tells nothing."""
+        told = np.isfinite(mag)
+        number = night_of(time_us[told])
+        step = np.clip(mag[told] / MAG_STEP, 0, _MAG_BINS - 1).astype(np.int64)
+        for each in set(number.tolist()):
+            if (night := self._night(each)) is not None:
+                night.mags += np.bincount(step[number == each], minlength=_MAG_BINS).astype(np.int32)
+
+    def count(self, cell: NDArray[np.uint16], first_us: Ints, change: int) -> None:
+        """Count new objects in (1) or out (-1): different ones, by cell and first detection, shape (n,) each."""
+        number = night_of(np.maximum(first_us, _EARLIEST_US))
+        for each in set(number.tolist()):
+            night = self._night(each) if change > 0 else self._nights.get(each)
+            if night is not None:
+                np.add.at(night.new, cell[number == each], change)
+
+    def expire(self, before_us: int) -> None:
+        """Forget the nights that ended before an instant."""
+        self._since = max(self._since, int(night_of(np.array([before_us]))[0]))
+        for number in [number for number in self._nights if number < self._since]:
+            del self._nights[number]
+
+    def visits(self) -> tuple[Visits, ...]:
+        """By night, those with any visit, in the order of time."""
+        shown = []
+        for number, night in sorted(self._nights.items()):
+            if night.last_ms.max() != NEVER_MS:
+                night.is_shown = True
+                shown.append(Visits(night_start_us(number), night.first_ms, night.last_ms))
+        return tuple(shown)
+
+    def new_objects(self) -> tuple[Array, Array, int]:
+        """New objects and visited nights by cell, shape (`CELLS`,) each, and how many nights were visited anywhere.
+
+        Of nights that are told of wholly; an object whose first detection lies in a night in which its cell was not
+        visited, as far as is known, does not count: it was found before anybody listened.
+        """
+        new, visited, nights = np.zeros(CELLS), np.zeros(CELLS), 0
+        for number, night in self._nights.items():
+            if number > self._since:
+                seen = night.last_ms != NEVER_MS
+                new += np.where(seen, night.new, 0)
+                visited += seen
+                nights += bool(seen.any())
+        return new, visited, nights
+
+    def magnitudes(self) -> Ints:
+        """How many stored alerts there are by magnitude, in steps of `MAG_STEP` from 0 on."""
+        counts = np.zeros(_MAG_BINS, np.int64)
+        for night in self._nights.values():
+            counts += night.mags
+        return counts
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """All of it, as arrays to be written; `of_arrays` makes the same of them again."""
+        nights = sorted(self._nights.items())
+        columns = {
+            f"coverage_{name}": np.concatenate([np.zeros(0, np.int32), *(getattr(night, name) for _, night in nights)])
+            for name in _COLUMNS
+        }
+        return columns | {"coverage_nights": np.array([self._since, *(number for number, _ in nights)], np.int64)}
+
+    @classmethod
+    def of_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
+        """What `arrays` gave, copied; nothing is known if there is none of it, as in what earlier versions wrote.
+
+        Raises
+        ------
+        ValueError
+            If arrays are missing or do not fit each other.
+        """
+        made = cls()
+        names = made.arrays().keys()
+        if not names & arrays.keys():
+            return made
+        missing = sorted(names - arrays.keys())
+        if missing:
+            raise ValueError(f"what is known of visits lacks the columns {', '.join(missing)}")
+        since, *numbers = arrays["coverage_nights"].tolist()
+        parts = {}
+        for name in _COLUMNS:
+            column = np.array(arrays[f"coverage_{name}"], np.int32)
+            width = _MAG_BINS if name == "mags" else CELLS
+            if len(column) != width * len(numbers):
+                raise ValueError("what is known of visits does not fit together")
+            parts[name] = column.reshape(-1, width)
+        made._since = since
+        for row, number in enumerate(numbers):
+            made._nights[number] = _Night(**{name: part[row] for name, part in parts.items()})
+        return made
+
+    def _night(self, number: int) -> _Night | None:
+        """The night of this number, made if need be; None if it is too old to be kept."""
+        night = self._nights.get(number)
+        if night is not None or number < self._since:
+            return night
+        if len(self._nights) >= MOST_NIGHTS:
+            oldest = min(self._nights)
+            if number < oldest:
+                return None
+            del self._nights[oldest]
+        self._nights[number] = night = _Night.empty()
+        return night
