@@ -20,7 +20,7 @@ from schemas.avro import MAGIC, confluent_block, confluent_id, read_container, r
 from schemas.coincidence import from_document, to_document
 from schemas.errors import BadCoincidence, Reason
 from schemas.records import Coincidence, Publication
-from schemas.times import iso_from_us, us_from_datetime, us_from_iso
+from schemas.times import iso_from_us, us_from_datetime
 from schemas.writer_schema import DEFAULT_LIMITS, AvroLimits, WriterSchema, writer_schema
 
 
@@ -52,7 +52,7 @@ def to_record(publication: Publication) -> dict[str, Any]:
     ValueError
         If a number that must be known is NaN or infinite.
     """
-    record = _map_instants(to_document(publication.coincidence), us_from_iso)
+    record = _map_instants(to_document(publication.coincidence), _us)
     return record | {"substreams": list(publication.substreams), "packet": publication.packet}
 
 
@@ -194,6 +194,11 @@ def _map_instants(record: Mapping[str, Any], convert: Callable[[Any], Any]) -> d
         else:
             mapped[name] = value
     return mapped
+
+
+def _us(iso: str) -> int:
+    """Microseconds of an instant of a document, which is always whole and ends in Z."""
+    return us_from_datetime(datetime.fromisoformat(iso))
 
 
 def _iso(instant: object) -> object:

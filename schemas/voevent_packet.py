@@ -83,7 +83,7 @@ def written(root: etree._Element) -> bytes:
 
 def clean(text: str) -> str:
     """The text as XML can carry it."""
-    return _FORBIDDEN_IN_XML.sub("\ufffd", text)
+    return text if text.isprintable() else _FORBIDDEN_IN_XML.sub("\ufffd", text)
 
 
 def add(parent: etree._Element, tag: str, text: str = "", **attributes: str) -> etree._Element:
