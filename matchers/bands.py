@@ -10,15 +10,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from matchers.rates import BINS, GROUPS, bins_of, group_of
 from schemas.records import Floats, Ints, Strings
 from schemas.times import US_PER_DAY, US_PER_S
 
 LEAST_SPAN_US = 1800 * US_PER_S
 """Between points nearer in time than this there is no rate: it would be the error of the magnitudes."""
+LEAST_COUNTED_SPAN_US = US_PER_DAY * 3 // 4
+"""Only rates from one night to another are counted: their errors are not stored, and so are to be small."""
 _MOST_BANDS = 255
 """Names of bands come from packets: a survey that has more has no rates in the others."""
 _NONE = -1
 _LEAST_ROOM = 64
+_COUNTED_AT_ONCE = 1 << 15
+"""Objects, so that what is computed of them stays in the processor's cache."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -94,6 +99,30 @@ class BandPoints:
                 rates[self._names[nodes.band[head]]] = change / (span_us / US_PER_DAY)
             head = int(nodes.next[head])
         return dict(sorted(rates.items()))
+
+    def rate_counts(self, head: NDArray[np.int32]) -> Ints:
+        """How many objects with these heads change how fast in each band, from the first to the last point, where these
+        are of different nights. For 10 million it takes half a second; sums over parts of ``head`` are the same.
+
+        Returns
+        -------
+        ndarray
+            Shape (`GROUPS`, `BINS`) of `matchers.rates`, as `RateHistogram.measured` takes it.
+        """
+        counts = np.zeros((len(GROUPS), BINS), np.int64)
+        nodes = self._nodes
+        first_bin = np.array([BINS * group_of(name) for name in self._names], np.int64)
+        for start in range(0, len(head), _COUNTED_AT_ONCE):
+            node = head[start : start + _COUNTED_AT_ONCE]
+            while len(node := node[node != _NONE]):
+                span_us = nodes.last_us[node] - nodes.first_us[node]
+                far = np.flatnonzero(span_us >= LEAST_COUNTED_SPAN_US)
+                at = node[far]
+                change = nodes.last_mag[at] - nodes.first_mag[at]
+                bins = first_bin[nodes.band[at]] + bins_of(change / (span_us[far] / US_PER_DAY))
+                counts += np.bincount(bins, minlength=counts.size).reshape(counts.shape)
+                node = nodes.next[node]
+        return counts
 
     def kept(self, head: NDArray[np.int32]) -> NDArray[np.int32]:
         """Drop the nodes of all objects but those with these heads, and return their new heads."""

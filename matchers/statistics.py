@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from matchers.background import FALLBACK_PER_DEG2_NIGHT, Background
-from matchers.light_curves import class_priors
+from matchers.source_classes import class_priors
 from schemas.pixels import DEG2_PER_SR
 from schemas.records import Coincidence, Trigger, Window
 from schemas.statistics import Statistics
