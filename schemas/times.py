@@ -129,7 +129,7 @@ def datetime_from_us(us: int) -> datetime:
 
 def iso_from_us(us: int) -> str:
     """``2020-01-07T04:30:12.345678Z``; always microseconds, always Z, so that text sorts as time."""
-    return datetime_from_us(us).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return datetime_from_us(us).isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
 
 
 def astropy_from_us(us: Any) -> Time:
