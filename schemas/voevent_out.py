@@ -51,7 +51,7 @@ _ANY_SITE: Final = "GEOSURFACE"
 
 MAX_PACKET_BYTES: Final = 99_000
 """Comet, and so many a broker, closes the line at 100 kB."""
-_MOST_NAMES: Final = 40
+_MOST_NAMES: Final = 20
 _MOST_LINKED: Final = 3
 
 
@@ -140,12 +140,12 @@ def _sentence(document: dict[str, Any]) -> str:
     news = [_clipped(document["reason"])]
     if document["changed"]:
         news.append(_clipped(f"changed: {', '.join(document['changed'])}"))
+    others = " and ".join(_event(link) for link in trigger["linked"][:_MOST_LINKED])
     return (
         f"{_clipped(source['survey'])} object {_clipped(source['object_id'])}, first matching detection "
         f"{abs(days):.3f} d {'before' if days < 0 else 'after'} {_event(trigger)}"
-        f"{''.join(f' and {_event(link)}' for link in trigger['linked'][:_MOST_LINKED])}, at credible level "
-        f"{document['credible_level']:.3f} of its position: {document['state']} ({'; '.join(news)}), revision "
-        f"{document['revision']}."
+        f"{f', linked with {others}' if others else ''}, at credible level {document['credible_level']:.3f} of its "
+        f"position: {document['state']} ({'; '.join(news)}), revision {document['revision']}."
     )
 
 

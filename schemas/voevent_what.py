@@ -41,7 +41,7 @@ noise 5) the centroid of a source scatters by 2 / (2.355 * 5) = 0.17 arcsec an a
 the stated containment of it."""
 POSITION_CONTAINMENT: Final = 0.99
 
-_UCDS: Final = {
+UCDS: Final = {
     "schema_version": "meta.version",
     "id": "meta.id",
     "names": "meta.id",
@@ -126,8 +126,8 @@ _UCDS: Final = {
 """UCD1+ of each Param and Field; names are those of the JSON form, which also has their units."""
 
 _NUMBERS: Final = frozenset({"mag", "mag_err"})
-_INDENT_BYTES: Final = 8
-"""By which a line of a group is moved to the right in the packet, at most."""
+_INDENT_BYTES: Final = 4
+"""By which a line of a group stands further right in the packet than in a text of its own."""
 _WHOLE: Final = ("schema_version", "id", "revision", "state", "reason", "changed", "changed_utc", "matcher")
 _GEOMETRY: Final = (
     "delta_t_s",
@@ -253,7 +253,7 @@ def _add_params(
         if isinstance(value, str):
             value = value[:MAX_TEXT]
         unit, description = told[name]
-        add_param(parent, name, value, unit=unit, ucd=_UCDS[name], description=description)
+        add_param(parent, name, value, unit=unit, ucd=UCDS[name], description=description)
 
 
 def _add_object(what: etree._Element, source: Mapping[str, Any]) -> None:
@@ -263,7 +263,7 @@ def _add_object(what: etree._Element, source: Mapping[str, Any]) -> None:
     told = _told(ObjectDocument)["alert_ids"][1]
     if len(alerts) > LATEST_ALERTS:
         told = f"{told} The latest {LATEST_ALERTS} of {len(alerts)}."
-    add_param(group, "alert_ids", alerts[-LATEST_ALERTS:], ucd=_UCDS["alert_ids"], description=told)
+    add_param(group, "alert_ids", alerts[-LATEST_ALERTS:], ucd=UCDS["alert_ids"], description=told)
     add_param(
         group,
         "position_error_radius",
@@ -296,7 +296,7 @@ def _add_light_curve(what: etree._Element, points: Sequence[Mapping[str, Any]]) 
         table, "Description", f"The latest {len(latest)} of the object's {len(points)} stored alerts inside the window."
     )
     for name, (unit, description) in _told(MeasurementDocument).items():
-        attributes = {"name": name, "ucd": _UCDS[name], "dataType": "float" if name in _NUMBERS else "string"}
+        attributes = {"name": name, "ucd": UCDS[name], "dataType": "float" if name in _NUMBERS else "string"}
         field = add(table, "Field", **attributes, **({"unit": unit} if unit else {}))
         add(field, "Description", description)
     data = add(table, "Data")
@@ -334,6 +334,6 @@ def _add_by_class(
                 group,
                 f"{prefix}_{source_class}",
                 by_class[source_class],
-                ucd=_UCDS[name],
+                ucd=UCDS[name],
                 description=_told(model)[name][1],
             )

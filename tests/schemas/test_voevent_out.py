@@ -11,16 +11,31 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lxml import etree
 
+from schemas.annotations import Annotation, Answer
+from schemas.coincidence_documents import (
+    AnnotationDocument,
+    CoincidenceDocument,
+    EvidenceDocument,
+    LinkDocument,
+    MeasurementDocument,
+    ObjectDocument,
+    RateDocument,
+    StatisticsDocument,
+    TriggerDocument,
+)
 from schemas.errors import ConfigurationError
 from schemas.localisation import Cone
-from schemas.records import Coincidence, Measurement, Message, Role, State
+from schemas.records import Coincidence, Measurement, Message, Provenance, Role, State
 from schemas.times import us_from_iso
 from schemas.voevent_notice import read_voevent
-from schemas.voevent_out import NAMESPACE, VoeventAuthor, is_ivorn, ivorn_of, voevent_bytes
-from tests.coincidences import COINCIDENCE, changed, coincidences
+from schemas.voevent_out import MAX_PACKET_BYTES, NAMESPACE, VoeventAuthor, is_ivorn, ivorn_of, voevent_bytes
+from schemas.voevent_what import UCDS
+from tests.coincidences import COINCIDENCE, as_of_version, changed, coincidences
 
 AUTHOR = VoeventAuthor("org.example.starcross", "nights/coincidences", "Example", "A. Person", "person@example.org")
 WITHDRAWN = replace(COINCIDENCE, revision=3, state=State.WITHDRAWN, reason="retracted")
+XSD = etree.XMLSchema(etree.parse(str(resources.files("comet") / "schema" / "VOEvent-v2.0.xsd")))
+"""IVOA's schema, as Comet brings it."""
 UNPRINTABLE = st.text(st.characters(codec=None), max_size=15)
 
 
@@ -88,12 +103,15 @@ def test_an_unknown_survey_is_somewhere_on_the_ground() -> None:
 
 def test_what_has_trigger_object_statistics_and_provenance() -> None:
     root = _root(COINCIDENCE)
-    assert [g.get("name") for g in root.findall("What/Group")] == [
-        "trigger",
-        "links",
-        "object",
-        "statistics",
-        "provenance",
+    assert [(g.get("name"), g.get("type")) for g in root.findall("What/Group")] == [
+        *((name, name) for name in ("trigger", "object", "statistics", "evidence", "provenance", "classification")),
+        ("linked:lvk:S200107x", "linked"),
+        ("rate:g", "rate"),
+        ("rate:r", "rate"),
+        ("annotation:gaia", "annotation"),
+        ("annotation:galaxies", "annotation"),
+        ("annotation:skybot", "annotation"),
+        ("links", "links"),
     ]
     assert _params(root, "What")["state"] == ("updated", None, "string")
     assert _params(root, "What")["revision"] == ("2", None, "int")
@@ -113,8 +131,145 @@ def test_what_has_trigger_object_statistics_and_provenance() -> None:
         "probability_density_per_sr": ("12.5", "sr-1", "float"),
         "overlap": ("157.07963267948966", None, "float"),
         "area_90_deg2": ("201.5", "deg2", "float"),
+        "background_per_deg2_night": ("0.03125", "deg-2", "float"),
+        "background_model": ("412 objects in 96 nights, galactic latitude 30 to 45 deg", None, "string"),
+        "observed_fraction": ("0.75", None, "float"),
+        "expected_chance": ("6.25", None, "float"),
+        "chance_probability": ("0.109375", None, "float"),
+        "far_per_year": ("25.5", "yr-1", "float"),
+        "weight": ("8.5", None, "float"),
+        "posterior": ("0.625", None, "float"),
+        "posterior_none": ("0.25", None, "float"),
+        "rank": ("1", None, "int"),
+        "host_distance_mpc": ("20.5", "Mpc", "float"),
+        "credible_level_3d": ("0.4375", None, "float"),
+        "posterior_afterglow": ("0.5", None, "float"),
+        "posterior_kilonova": ("0.09375", None, "float"),
+        "posterior_supernova": ("0.03125", None, "float"),
+    }
+    assert _params(root, "What/Group[@name='evidence']") == {
+        "decay_index": ("1.25", None, "float"),
+        "decay_index_err": ("0.375", None, "float"),
+        "colour_mag": ("0.375", "mag", "float"),
+        "colour_err_mag": ("0.140625", "mag", "float"),
+        "colour_bands": ("g-r", None, "string"),
+        "onset_after_s": ("-78282.25", "s", "float"),
+        "onset_before_s": ("94648.25", "s", "float"),
+        "log_likelihood_ratio_afterglow": ("2.5", None, "float"),
+        "log_likelihood_ratio_kilonova": ("0.5", None, "float"),
+        "log_likelihood_ratio_supernova": ("-1.0", None, "float"),
     }
     assert _params(root, "What/Group[@name='provenance']")["input_count"] == ("2", None, "int")
+
+
+def test_details_have_a_group_each() -> None:
+    root = _root(COINCIDENCE)
+    assert _params(root, "What")["changed"] == ("level, light_curve", None, "string")
+    assert _params(root, "What/Group[@name='classification']")["GRB"] == ("0.875", None, "float")
+    linked = _params(root, "What/Group[@type='linked']")
+    assert linked["id"] == ("lvk:S200107x", None, "string")
+    assert linked["names"] == ("MS200107x", None, "string")
+    assert linked["far_per_year"] == ("0.0625", "yr-1", "float")
+    assert _params(root, "What/Group[@name='rate:g']") == {
+        "band": ("g", None, "string"),
+        "mag_per_d": ("0.5", "mag.d-1", "float"),
+        "mag_per_d_err": ("0.125", "mag.d-1", "float"),
+        "points": ("3", None, "int"),
+        "span_d": ("1.5", "d", "float"),
+    }
+    assert _params(root, "What/Group[@name='annotation:gaia']") == {
+        "catalogue": ("gaia", None, "string"),
+        "answer": ("found", None, "string"),
+        "name": ("2459", None, "string"),
+        "separation_arcsec": ("7.5", "arcsec", "float"),
+        "parallax": ("0.01", None, "string"),
+    }
+    assert _params(root, "What/Group[@name='annotation:skybot']")["answer"] == ("none", None, "string")
+    assert root.find("What/Description") is None
+
+
+def test_what_found_something_comes_before_what_did_not() -> None:
+    annotations = COINCIDENCE.object.annotations[::-1]
+    groups = _root(changed(object={"annotations": annotations})).findall("What/Group[@type='annotation']")
+    assert [group.get("name") for group in groups] == [
+        "annotation:galaxies",
+        "annotation:gaia",
+        "annotation:skybot",
+    ]
+
+
+def test_there_are_no_groups_of_nothing() -> None:
+    root = _root(replace(as_of_version("1.1", COINCIDENCE), state=State.PROPOSED))
+    names = [group.get("name") for group in root.findall("What/Group")]
+    assert names == ["trigger", "object", "statistics", "provenance", "links"]
+    assert "posterior" not in _params(root, "What/Group[@name='statistics']")
+
+
+HOSTILE = '"&' * 5000
+HOSTILE_MANY = changed(
+    trigger={
+        "names": (HOSTILE,) * 1000,
+        "mission": HOSTILE,
+        "instrument": HOSTILE,
+        "messenger": HOSTILE,
+        "notice_origin": HOSTILE,
+        "localisation_model": HOSTILE,
+        "significance_unit": HOSTILE,
+        "links": {f"{number}": HOSTILE for number in range(100)},
+        "classification": {f"class {number}": 0.01 for number in range(500)},
+        "linked": (replace(COINCIDENCE.trigger.linked[0], mission=HOSTILE, names=(HOSTILE,) * 100),) * 100,
+    },
+    object={
+        "survey": HOSTILE,
+        "band": HOSTILE,
+        "alert_ids": tuple(range(2**62, 2**62 + 20_000)),
+        "light_curve": tuple(
+            Measurement(number, COINCIDENCE.changed_us, HOSTILE, 19.5, 0.25) for number in range(5000)
+        ),
+        "annotations": tuple(
+            Annotation(f"{number}", Answer.FOUND, HOSTILE, values={"column": HOSTILE}) for number in range(5000)
+        ),
+    },
+    reason=HOSTILE,
+    matcher=HOSTILE,
+    changed=(HOSTILE,) * 100,
+    provenance=Provenance(HOSTILE, HOSTILE, (HOSTILE,) * 100),
+)
+MANY_ANNOTATIONS = changed(
+    object={"annotations": tuple(replace(COINCIDENCE.object.annotations[1], catalogue=f"{n}") for n in range(10_000))}
+)
+
+
+@pytest.mark.parametrize("coincidence", [HOSTILE_MANY, MANY_ANNOTATIONS])
+def test_a_packet_is_never_too_long_for_a_broker(coincidence: Coincidence) -> None:
+    body = voevent_bytes(coincidence, AUTHOR)
+    assert len(body) <= MAX_PACKET_BYTES
+    root = etree.fromstring(body)
+    XSD.assertValid(root)
+    assert _text(root, "What/Description") == "There are more details than a packet can carry; the JSON form has all."
+
+
+def test_what_does_not_fit_is_left_out_from_the_end() -> None:
+    body = voevent_bytes(MANY_ANNOTATIONS, AUTHOR)
+    assert len(body) > MAX_PACKET_BYTES - 5000
+    groups = etree.fromstring(body).findall("What/Group[@type='annotation']")
+    assert [group.get("name") for group in groups] == [f"annotation:{n}" for n in range(len(groups))]
+    assert len(groups) > 20
+
+
+def test_only_the_latest_numbers_of_alerts_are_named() -> None:
+    root = _root(changed(object={"alert_ids": tuple(range(150))}))
+    (param,) = root.findall("What/Group[@name='object']/Param[@name='alert_ids']")
+    assert str(param.get("value")).split(", ") == [str(number) for number in range(50, 150)]
+    assert str(param.findtext("Description")).endswith("The latest 100 of 150.")
+
+
+def test_every_field_has_a_ucd() -> None:
+    documents = (CoincidenceDocument, TriggerDocument, ObjectDocument, LinkDocument, AnnotationDocument, RateDocument)
+    inner = {"trigger", "object", "provenance", "evidence", "statistics", "light_curve", "annotations", "linked"}
+    maps = {"links", "classification", "values"}
+    for document in (*documents, EvidenceDocument, StatisticsDocument, MeasurementDocument):
+        assert set(document.model_fields) - inner - maps - {"rates"} <= UCDS.keys()
 
 
 def test_every_param_is_explained_with_a_ucd_and_a_unit_that_exist() -> None:
@@ -163,15 +318,36 @@ def test_unknown_values_have_no_param() -> None:
 
 def test_why_says_how_probable_and_that_it_is_an_association() -> None:
     (inference,) = _root(COINCIDENCE).findall("Why/Inference")
-    assert (inference.get("probability"), inference.get("relation")) == ("0.6875", "associated")
+    assert (inference.get("probability"), inference.get("relation")) == ("0.625", "associated")
+    assert "posterior" in str(inference.findtext("Description"))
     assert [name.text for name in inference.findall("Name")] == [
         "fermi-gbm:600117987",
         "bn200107045",
         "GRB 200107A",
+        "lvk:S200107x",
+        "MS200107x",
     ]
+    (inference,) = _root(changed(statistics=None)).findall("Why/Inference")
+    assert inference.get("probability") == "0.6875"
+    assert "1 - credible level" in str(inference.findtext("Description"))
     (inference,) = _root(WITHDRAWN).findall("Why/Inference")
     assert (inference.get("probability"), inference.get("relation")) == ("0", "associated")
     assert inference.findtext("Description") == "The association is withdrawn: retracted."
+
+
+def test_the_description_says_what_changed_and_what_is_linked() -> None:
+    assert _text(_root(COINCIDENCE), "Description") == (
+        "ztf object ZTF20aaeqmed, first matching detection 1.095 d after fermi-gbm:600117987 (Fermi GBM), linked with "
+        "lvk:S200107x (LVK H1 L1), at credible level 0.312 of its position: updated (new_alerts; changed: level, "
+        "light_curve), revision 2."
+    )
+    alone = _text(
+        _root(replace(COINCIDENCE, changed=(), trigger=replace(COINCIDENCE.trigger, linked=()))), "Description"
+    )
+    assert alone == (
+        "ztf object ZTF20aaeqmed, first matching detection 1.095 d after fermi-gbm:600117987 (Fermi GBM), at credible "
+        "level 0.312 of its position: updated (new_alerts), revision 2."
+    )
 
 
 def test_citations_follow_up_then_supersede_then_retract() -> None:
@@ -251,10 +427,6 @@ def test_our_own_reader_understands_a_packet() -> None:
     assert isinstance(notice.localisation, Cone)
     assert (notice.localisation.ra_deg, notice.localisation.dec_deg) == (37.6801234, -8.4412345)
     assert [citation.relation for citation in notice.citations] == ["followup", "followup", "supersedes"]
-
-
-XSD = etree.XMLSchema(etree.parse(str(resources.files("comet") / "schema" / "VOEvent-v2.0.xsd")))
-"""IVOA's schema, as Comet brings it."""
 
 
 @given(coincidences(UNPRINTABLE) | st.sampled_from([COINCIDENCE, WITHDRAWN]))
