@@ -7,10 +7,10 @@ from bridges.linked_maps import find_linked_maps
 from broker.config import Config
 from broker.inspection import MIB, Findings
 from broker.interfaces import Matcher
-from matchers.case import Case
+from matchers.cases import Cases
 from matchers.explain import Explanation, explain
 from schemas.errors import BadSkyMap
-from schemas.records import Notice, Role, Trigger
+from schemas.records import Trigger
 from schemas.skymap import read_skymap
 from schemas.survey import SURVEYS
 
@@ -41,21 +41,15 @@ def explain_findings(
 
 
 def _triggers(findings: Sequence[Findings], files: Sequence[FoundFile], config: Config) -> list[Trigger]:
-    told = [pair for found in findings for pair in found.notices if _is_of_trigger(pair[0])]
+    told = [pair for found in findings for pair in found.notices]
     origins = [origin for found in findings for origin in found.map_origins]
     linked = find_linked_maps([notice for notice, _ in told], files, origins, bytes_max=config.replay.message_mib * MIB)
-    cases: dict[str, Case] = {}
+    cases = Cases()
     for notice, skymap in told:
-        case = cases.setdefault(notice.trigger_id or "", Case(0))
-        case.hear(notice, skymap)
-        if notice.ivorn in linked:
+        heard = cases.hear(notice, skymap, 0)
+        if heard is not None and notice.ivorn in linked:
             try:
-                case.hear_skymap(notice.ivorn, read_skymap(linked[notice.ivorn].body))
+                cases.hear_skymap(heard.trigger_id, notice.ivorn, read_skymap(linked[notice.ivorn].body), 0)
             except BadSkyMap:
                 continue  # told where the file itself was inspected
-    triggers = (case.fold() for _, case in sorted(cases.items()))
-    return [trigger for trigger in triggers if trigger is not None]
-
-
-def _is_of_trigger(notice: Notice) -> bool:
-    return notice.trigger_id is not None and notice.role is not Role.UTILITY
+    return [case.trigger for _, case in cases.items() if case.trigger is not None]

@@ -3,41 +3,34 @@
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, count, islice, pairwise
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from matchers.grid import WindowGrid
+from matchers.statements import Statement, order_of, statements_of
+from schemas.ivorns import ivorn_key
 from schemas.records import Alerts, Ints, Kind, Notice, Role, Trigger, Window
 from schemas.sky import SkyMap
 
-_LONG_AGO = -(1 << 63)
 
-
-def order_of(notice: Notice) -> tuple[Any, ...]:
-    """Sort key among the notices of one trigger: stage, serial, time of issue, and then whatever tells them apart.
-
-    At the same instant a retraction comes last: what was taken back is not revived by what it takes back.
-
-    A notice that does not say when it was issued comes before those that do.
-    """
-    issued_us = _LONG_AGO if notice.issued_us is None else notice.issued_us
-    return notice.stage, notice.serial, issued_us, notice.kind is Kind.RETRACTION, notice.ivorn, notice.message.body
-
-
-def fold(notices: Iterable[Notice], skymaps: Mapping[str, SkyMap], trigger_id: str = "") -> Trigger | None:
+def fold(
+    notices: Iterable[Notice], skymaps: Mapping[str, SkyMap], trigger_id: str = "", related: tuple[str, ...] = ()
+) -> Trigger | None:
     """The state of a trigger: a function of the *set* of its notices, whatever the order of their arrival.
 
     Notices are ordered by `order_of`; of several with the same IVORN the last counts, so that a redelivery
-    changes nothing. Each part of the state comes from the newest notice that tells of it:
+    changes nothing, and one that only repeats what was said, as another form of the same notice does, is left out
+    (`matchers.statements`). Each part of the state comes from the newest notice that tells of it:
 
-    - the position from the newest that has a sky map (so a retraction or a late alert takes none away);
+    - the position from the newest that has a sky map (so a retraction or a late alert takes none away); of the notices
+      of one numbered revision from one with the observatory's map, if there is any;
     - the time, the significance, the false-alarm rate, the classification, whether it is astrophysical: the newest
-      that says; names and links are those of all;
+      that says; names and links are those of all, repeats included;
     - messenger, mission and instrument are those of the first, which made the trigger (XRT refines what BAT found);
     - it is retracted if the newest of all is a retraction, so that a later statement revives it;
-    - it is a test if any is a test or a mock;
-    - the revision is the number of different notices.
+    - it is a test if any is a test or a mock, and private if any is;
+    - the revision is the number of different statements.
 
     Parameters
     ----------
@@ -47,20 +40,28 @@ def fold(notices: Iterable[Notice], skymaps: Mapping[str, SkyMap], trigger_id: s
         By a notice's IVORN the density of the position that it gave, be it an observatory's map or a model.
     trigger_id
         Canonical id of the trigger; empty: that of its newest notice.
+    related
+        As in `Trigger`.
 
     Returns
     -------
     Trigger or None
         None while no notice says when it was.
     """
-    by_ivorn = {notice.ivorn: notice for notice in sorted(notices, key=order_of)}
-    oldest_first = sorted(by_ivorn.values(), key=order_of)
-    newest_first = oldest_first[::-1]
+    return state_of(statements_of(notices), skymaps, trigger_id, related)
+
+
+def state_of(
+    said: Sequence[Statement], skymaps: Mapping[str, SkyMap], trigger_id: str = "", related: tuple[str, ...] = ()
+) -> Trigger | None:
+    """`fold` of notices that are in order already."""
+    newest_first = [statement.notice for statement in reversed(said)]
     timed = next((n for n in newest_first if n.trigger_time_us is not None), None)
     if timed is None or timed.trigger_time_us is None:
         return None
-    first, newest = oldest_first[0], newest_first[0]
-    localised = next((n for n in newest_first if n.ivorn in skymaps), None)
+    first, newest = said[0].notice, said[-1].notice
+    everything = [notice for statement in said for notice in statement.forms]
+    position = localising(said, skymaps)
     significant = next((n for n in newest_first if n.significance is not None), None)
     return Trigger(
         id=trigger_id or newest.trigger_id or "",
@@ -69,20 +70,45 @@ def fold(notices: Iterable[Notice], skymaps: Mapping[str, SkyMap], trigger_id: s
         instrument=first.instrument,
         time_us=timed.trigger_time_us,
         time_error_s=timed.trigger_time_error_s,
-        revision=len(by_ivorn),
+        revision=len(said),
         notice=newest,
-        localised_by=localised,
-        skymap=skymaps[localised.ivorn] if localised else None,
+        localised_by=position.notice if position else None,
+        skymap=position.skymap if position else None,
         retracted=newest.kind is Kind.RETRACTION,
         astrophysical=next((n.astrophysical for n in newest_first if n.astrophysical is not None), None),
-        test=any(n.role in {Role.TEST, Role.MOCK} for n in oldest_first),
-        names=tuple(dict.fromkeys(name for n in oldest_first for name in n.names)),
+        test=any(n.role in {Role.TEST, Role.MOCK} for n in everything),
+        names=tuple(dict.fromkeys(name for n in everything for name in n.names)),
         classification=next((n.classification for n in newest_first if n.classification), {}),
         significance=significant.significance if significant else None,
         significance_unit=significant.significance_unit if significant else "",
         far_hz=next((n.far_hz for n in newest_first if n.far_hz is not None), None),
-        links={name: url for n in oldest_first for name, url in n.links.items()},
+        links={name: url for n in everything for name, url in n.links.items()},
+        related=related,
+        private_to=next((n.private_to for n in everything if n.private_to), ""),
     )
+
+
+class Position(NamedTuple):
+    """Where a trigger's position comes from: which of its statements, the notice and the density."""
+
+    place: int
+    notice: Notice
+    skymap: SkyMap
+
+
+def localising(said: Sequence[Statement], skymaps: Mapping[str, SkyMap]) -> Position | None:
+    """Which statement gives the position of a trigger, if any has a sky map; see `fold`."""
+    by_ivorn = {ivorn_key(ivorn): skymap for ivorn, skymap in skymaps.items()}
+    best: tuple[tuple[int, int, bool], Position] | None = None
+    for place, statement in enumerate(said):
+        mapped = [(form, by_ivorn[key]) for form in statement.forms if (key := ivorn_key(form.ivorn)) in by_ivorn]
+        if not mapped:
+            continue
+        notice, skymap = min(mapped, key=lambda pair: pair[1].shape is not None)
+        rank = notice.stage, notice.serial, notice.serial > 0 and skymap.shape is None
+        if best is None or rank >= best[0]:
+            best = rank, Position(place, notice, skymap)
+    return best[1] if best is not None else None
 
 
 def is_retracted(notices: Iterable[Notice]) -> bool:
