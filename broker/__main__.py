@@ -17,7 +17,8 @@ from schemas.errors import ConfigurationError
 
 EXIT_CODES = """exit codes:
   0    it ran; inputs that could not be read are reported and do not change this
-  1    a failure of starcross itself (inspect: an input that could not be read; check: a connection that failed)
+  1    a failure of starcross itself (inspect: an input that could not be read; check: a connection that failed;
+       calibrate: a claim that does not hold)
   2    a wrong call or configuration
   130  interrupted by Ctrl-C (run ends with 0, as on SIGTERM)
 """
@@ -119,6 +120,8 @@ def build_parser() -> argparse.ArgumentParser:
     store.add_argument("--reason", metavar="REASON", help="quarantine: only what was rejected for it")
     store.add_argument("--substream", metavar="NAME", help="capped: only of this substream")
 
+    _add_calibrate(actions)
+
     bench = _command(
         actions,
         "bench",
@@ -135,7 +138,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 STORE_ACTIONS = ("status", "check", "compact", "export", "quarantine", "capped")
-MODULES = {"run": "broker.running"}
+MODULES = {"run": "broker.running", "calibrate": "broker.calibration.command"}
 """Where a command lies that is not in `broker.commands`: the service loads nothing that it does not need."""
 BENCHMARKS = ("decode", "whole", "live", "retro", "ingest", "notice", "replay", "burst", "restart")
 _SET_HELP = "override a configuration key, as in --set cuts.enabled=false; may be given again"
@@ -157,6 +160,46 @@ def _command(
     parser.set_defaults(command=name)
     parser.add_argument("--verbose", action="store_true", help="log in detail; show where an internal failure happened")
     return parser
+
+
+def _add_calibrate(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    calibrate = _command(
+        actions,
+        "calibrate",
+        "compare what is claimed with the truth, in simulated weeks, among scrambled triggers or pairs of observatories",
+        "Without inputs it simulates weeks, in which the truth is known. Of alerts and notices it scrambles the\n"
+        "triggers, so that none is true. Of pairs it takes Swift's positions of Fermi's bursts for the truth.\n\n"
+        "examples:\n  starcross calibrate --weeks 100 --plot calibration.png\n"
+        "  starcross calibrate --alerts nights/ --notices voevents/ --copies 20\n"
+        "  starcross calibrate --pairs voevents/ --json",
+    )
+    _add_config(calibrate)
+    calibrate.add_argument(
+        "--weeks", type=whole, default=52, help="weeks to simulate, in steps of four (default: %(default)s)"
+    )
+    calibrate.add_argument(
+        "--seed", type=seed, default=1, help="the same gives the same numbers (default: %(default)s)"
+    )
+    calibrate.add_argument(
+        "--jobs", type=whole, default=os.cpu_count() or 1, help="processes that simulate (default: one a core)"
+    )
+    calibrate.add_argument("--alerts", type=Path, nargs="+", default=[], metavar="PATH", help="survey packets")
+    calibrate.add_argument(
+        "--notices", type=Path, nargs="+", default=[], metavar="PATH", help="notices, whose triggers are scrambled"
+    )
+    calibrate.add_argument(
+        "--copies", type=whole, default=10, help="how often each trigger is scrambled (default: %(default)s)"
+    )
+    calibrate.add_argument(
+        "--pairs",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="PATH",
+        help="notices of Fermi and Swift of the same bursts",
+    )
+    calibrate.add_argument("--json", action="store_true", help="print the figures as JSON instead of tables")
+    calibrate.add_argument("--plot", type=Path, metavar="PNG", help="draw them")
 
 
 def _add_config(parser: argparse.ArgumentParser) -> None:
@@ -188,6 +231,14 @@ def seed(text: str) -> int:
     number = int(text)
     if number < 0:
         raise argparse.ArgumentTypeError(f"expected 0 or more (given: {text})")
+    return number
+
+
+def whole(text: str) -> int:
+    """A whole number, 1 or more."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"expected 1 or more (given: {text})")
     return number
 
 

@@ -1,19 +1,12 @@
 """What each command does: load the configuration, run the work, show the result."""
 
 import asyncio
-import json
-import sys
 from argparse import Namespace
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from rich.console import Console
-from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
-from rich.progress import Progress as ProgressBar
 
 from bridges.files import find_files
 from bridges.folder import OutputFolder
@@ -43,7 +36,7 @@ from broker.tables import (
     found_against_injected_table,
     summary_table,
 )
-from schemas.errors import ConfigurationError
+from broker.terminal import print_json, progress_bar, writing
 from schemas.voevent_out import VoeventAuthor
 
 
@@ -54,14 +47,14 @@ def replay(arguments: Namespace) -> int:
     folder = _folder(arguments)
     matchers, reader = make_matchers(config, folder), make_reader(config, folder)
     substreams = make_substreams(config.substreams, folder)
-    with OutputFolder(arguments.out, _author(config)) as out, _progress(arguments) as progress:
+    with OutputFolder(arguments.out, _author(config)) as out, progress_bar(verbose=arguments.verbose) as progress:
         outcome = replay_inputs(
             config, matchers, reader, arguments.alerts, arguments.notices, out, progress, substreams=substreams
         )
         if arguments.plot:
             _draw(arguments.out / "sky.png", outcome, "Starcross replay", progress)
     if arguments.json:
-        _print_json(outcome.summary)
+        print_json(outcome.summary)
     else:
         _show_outcome(Console(), outcome, arguments.out)
     return 0
@@ -71,7 +64,7 @@ def demo(arguments: Namespace) -> int:
     """``starcross demo``."""
     configure_logging(level="debug" if arguments.verbose else "warning")
     console = Console()
-    with _progress(arguments) as progress:
+    with progress_bar(verbose=arguments.verbose) as progress:
         result = run_demo(arguments.seed, arguments.out, progress)
         _draw(arguments.out / "sky.png", result.outcome, "Simulated nights", progress)
     _show_outcome(console, result.outcome, arguments.out)
@@ -95,18 +88,18 @@ def inspect(arguments: Namespace) -> int:
     for findings in inspect_files(files, config, reader):
         bad = bad or "rejected" in findings.document
         if arguments.json:
-            _print_json(findings.document, indent=None)
+            print_json(findings.document, indent=None)
         else:
             show(findings, console)
         every.append(findings.without_document())
     if any(found.alerts for found in every) and any(found.notices for found in every):
         explained = explain_findings(every, files, config, matchers)
         if arguments.json:
-            _print_json({"pairs": None if explained is None else [asdict(one) for one in explained]}, indent=None)
+            print_json({"pairs": None if explained is None else [asdict(one) for one in explained]}, indent=None)
         else:
             console.print(explanation_table(explained))
     if arguments.plot:
-        with _writing(arguments.plot):
+        with writing(arguments.plot):
             draw_findings(arguments.plot, every)
     return 1 if bad else 0
 
@@ -115,7 +108,7 @@ def simulate(arguments: Namespace) -> int:
     """``starcross simulate``."""
     configure_logging(level="debug" if arguments.verbose else "warning")
     if arguments.out:
-        with _writing(arguments.out):
+        with writing(arguments.out):
             simulate_night(arguments.seed).write(arguments.out)
         Console().print(f"simulated nights: {arguments.out}", markup=False)
         return 0
@@ -125,7 +118,7 @@ def simulate(arguments: Namespace) -> int:
         load_test(config, matchers, reader, seed=arguments.seed, alerts_per_s=arguments.rate, seconds=arguments.seconds)
     )
     if arguments.json:
-        _print_json(asdict(report))
+        print_json(asdict(report))
     else:
         Console().print(summary_table(asdict(report)))
     return 0
@@ -138,7 +131,7 @@ def check(arguments: Namespace) -> int:
     make_reader(config, plan.folder)
     tried = asyncio.run(try_connections(plan)) if arguments.connect else []
     if arguments.json:
-        _print_json(config.model_dump(mode="json") | ({"connections": [asdict(one) for one in tried]} if tried else {}))
+        print_json(config.model_dump(mode="json") | ({"connections": [asdict(one) for one in tried]} if tried else {}))
     else:
         named = {"matchers": [m.name for m in plan.matchers], "sources": plan.sources, "sinks": plan.sinks}
         shown = arguments.config or "the defaults"
@@ -158,14 +151,14 @@ def store(arguments: Namespace) -> int:
 def bench(arguments: Namespace) -> int:
     """``starcross bench``."""
     configure_logging(level="debug" if arguments.verbose else "warning")
-    with _progress(arguments) as progress:
+    with progress_bar(verbose=arguments.verbose) as progress:
         report = run_benchmarks(arguments.names, progress, full=arguments.full)
     if arguments.json:
-        _print_json(report.document())
+        print_json(report.document())
     else:
         Console().print(bench_tables(report))
     if arguments.plot:
-        with _writing(arguments.plot):
+        with writing(arguments.plot):
             draw_cost(arguments.plot, report.measurements)
     return 0
 
@@ -175,32 +168,8 @@ def _folder(arguments: Namespace) -> Path:
     return arguments.config.parent if arguments.config else Path()
 
 
-@contextmanager
-def _writing(path: Path) -> Iterator[None]:
-    """A path that cannot be written to is a wrong call."""
-    try:
-        yield
-    except OSError as error:
-        raise ConfigurationError(f"{path}: cannot be written: {error.strerror or error}") from error
-
-
 def _author(config: Config) -> VoeventAuthor:
     return VoeventAuthor(**config.voevent.model_dump())
-
-
-@contextmanager
-def _progress(arguments: Namespace) -> Iterator[Progress]:
-    """A progress bar on standard error where that is a terminal, and no log lines cross it; nothing elsewhere."""
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description:9}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
-    with ProgressBar(
-        *columns, console=console, disable=arguments.verbose or not console.is_terminal, transient=True
-    ) as bar:
-        task = bar.add_task("")
-        yield Progress(
-            begin=lambda stage, total: bar.reset(task, description=stage, total=max(total, 1)),
-            advance=lambda steps: bar.advance(task, steps),
-        )
 
 
 def _draw(path: Path, outcome: Outcome, title: str, progress: Progress) -> None:
@@ -215,7 +184,3 @@ def _show_outcome(console: Console, outcome: Outcome, out: Path) -> None:
     console.print(summary_table(outcome.summary))
     console.print(coincidence_table(outcome.coincidences))
     console.print(f"Results: {out}", markup=False)
-
-
-def _print_json(document: Any, indent: int | None = 2) -> None:
-    sys.stdout.write(json.dumps(document, indent=indent, allow_nan=False) + "\n")

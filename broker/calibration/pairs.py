@@ -12,7 +12,8 @@ from typing import Final
 import numpy as np
 
 from broker.inputs import Inputs
-from matchers.triggers import fold, order_of
+from matchers.statements import order_of
+from matchers.triggers import fold
 from schemas.densities import skymap_of
 from schemas.errors import BadSkyMap
 from schemas.localisation import Cone, Systematics
