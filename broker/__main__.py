@@ -166,7 +166,7 @@ def _add_calibrate(actions: "argparse._SubParsersAction[argparse.ArgumentParser]
     calibrate = _command(
         actions,
         "calibrate",
-        "compare what is claimed with the truth, in simulated weeks, among scrambled triggers or pairs of observatories",
+        "compare what is claimed with the truth: simulated weeks, scrambled triggers, pairs of observatories",
         "Without inputs it simulates weeks, in which the truth is known. Of alerts and notices it scrambles the\n"
         "triggers, so that none is true. Of pairs it takes Swift's positions of Fermi's bursts for the truth.\n\n"
         "examples:\n  starcross calibrate --weeks 100 --plot calibration.png\n"

@@ -53,7 +53,7 @@ def _scrambled(report: ScrambledReport) -> list[RenderableType]:
 
 def _pairs(report: PairReport) -> list[RenderableType]:
     table = _table("Levels of Swift's positions in Fermi's densities")
-    for heading in ("positions", "bursts", "mean", "inside 50 %", "inside 90 %", "D", "p", "off/deg", "90 %/deg2"):
+    for heading in ("positions", "bursts", "mean", "in 50 %", "in 90 %", "D", "p", "off/deg", "deg2"):
         table.add_column(heading, justify="left" if heading == "positions" else "right", no_wrap=True)
     for stage in report.stages:
         table.add_row(
@@ -69,7 +69,7 @@ def _pairs(report: PairReport) -> list[RenderableType]:
     parts: list[RenderableType] = [
         Text(f"{report.pairs.bursts} bursts of Fermi with a position of Swift", style="bold"),
         table,
-        Text("off: median distance from the truth; 90 %: median area of the region", style="dim"),
+        Text("off: median distance from the truth; deg2: median area of the 90 % region", style="dim"),
     ]
     if report.pairs.elsewhere:
         names = ", ".join(report.pairs.elsewhere)
