@@ -56,8 +56,6 @@ class ServiceOptions(Options):
     radius_arcsec: float = Field(5.0, gt=0, le=_XMATCH_RADIUS_MAX_ARCSEC, description="How far to look.")
     timeout_s: float = Field(60.0, gt=0, le=600, description="Longest time of one request, redirects included.")
     answer_mib: int = Field(8, ge=1, le=256, description="Largest answer, in MiB.")
-    batch: int = Field(200, ge=1, le=5000, description="Most objects asked in one go.")
-    gather_s: float = Field(5.0, ge=0, le=600, description="How long to wait for more objects before asking.")
     pause_s: float = Field(1.0, ge=0, le=600, description="Pause between two requests.")
     queue: int = Field(10_000, ge=1, le=1_000_000, description="Most objects that wait; beyond, they are not asked.")
     retry_s: float = Field(30.0, gt=0, description="Pause after the first failure; doubled after each further one...")
@@ -73,7 +71,9 @@ class XMatchOptions(ServiceOptions):
         "simbad", pattern=r"^(?:simbad|vizier:[A-Za-z0-9+./_-]{1,100})$", description="`simbad` or `vizier:TABLE`."
     )
     url: str = Field("https://cdsxmatch.u-strasbg.fr/xmatch/api/v1/sync", description="Where the service is.")
-    columns: Columns | None = Field(None, description="As for files; ready for SIMBAD.")
+    columns: Columns | None = Field(None, description="As for files, but for the position; ready for SIMBAD.")
+    batch: int = Field(200, ge=1, le=5000, description="Most objects asked in one request.")
+    gather_s: float = Field(5.0, ge=0, le=600, description="How long to wait for more objects before asking.")
 
     @model_validator(mode="after")
     def _columns_of_a_table(self) -> Self:
@@ -93,7 +93,6 @@ class SkybotOptions(ServiceOptions):
     position_error_arcsec: float = Field(
         10.0, gt=0, le=120, description="Objects whose position is less certain than this are left out."
     )
-    batch: int = Field(20, ge=1, le=1000, description="Most objects asked in one go, each with a request of its own.")
 
 
 class TnsOptions(ServiceOptions):
@@ -103,7 +102,6 @@ class TnsOptions(ServiceOptions):
     api_key: Secret = Field(description="Key of your bot.")
     bot_id: int = Field(ge=1, description="Number of your bot.")
     bot_name: str = Field(pattern=r"^[A-Za-z0-9 ._-]{1,60}$", description="Its name.")
-    batch: int = Field(10, ge=1, le=100, description="Most objects asked in one go, each with a request or two.")
 
     @field_validator("url")
     @classmethod
