@@ -10,7 +10,7 @@ light curve, 1.1 no evidence and no statistics.
 * ``alert_ids`` are 64-bit integers, as in the surveys' own packets, in JSON too. They pass 2^53, so
   that a reader whose only number is a double (JavaScript's ``JSON.parse``) must take them from the text.
 * The schemas tell the ``unit`` of a number, in the notation of the CDS, where it has one, and the ``source`` of the
-  formula of a statistic where it is not our own.
+  formula of a statistic.
 """
 
 from datetime import datetime
@@ -22,6 +22,8 @@ from pydantic.json_schema import GenerateJsonSchema
 from schemas.times import iso_from_us, us_from_datetime, us_from_iso
 
 SCHEMA_VERSION = "1.2"
+OWN_METHOD = "Starcross, docs/science.md"
+"""Source of the formulas that are our own."""
 
 _ISO_PATTERN = r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{6}Z$"
 
@@ -80,7 +82,7 @@ class LinkDocument(_Document):
     far_per_year: NotNegative | None = Field(
         description="How often a year two unrelated triggers would come as near to each other in time and sky; null if "
         "a rate that it needs is unknown.",
-        json_schema_extra=_in("yr-1", "RAVEN: Urban 2016, PhD thesis, University of Wisconsin-Milwaukee"),
+        json_schema_extra=_in("yr-1", "Urban 2016, PhD thesis, University of Wisconsin-Milwaukee (RAVEN)"),
     )
 
 
@@ -246,20 +248,23 @@ class StatisticsDocument(_Document):
     )
     chance_probability: Probability = Field(
         description="Probability that at least one unrelated object comes as near to the trigger in position and time "
-        "as this one, or nearer; uniform between 0 and 1 for the nearest if all are unrelated."
+        "as this one, or nearer; uniform between 0 and 1 for the nearest if all are unrelated.",
+        json_schema_extra=_from(OWN_METHOD),
     )
     far_per_year: NotNegative = Field(
         description="Number of unrelated coincidences as good as this one, or better, that all triggers of the matcher "
         "bring in a year.",
-        json_schema_extra=_in("yr-1"),
+        json_schema_extra=_in("yr-1", OWN_METHOD),
     )
     weight: NotNegative = Field(
         description="How much more probable position, time and light curve are for the counterpart than for an "
-        "unrelated object."
+        "unrelated object.",
+        json_schema_extra=_from(OWN_METHOD),
     )
     posterior: Probability = Field(
         description="Probability that this object is the trigger's counterpart: its weight among the weights of all "
-        "objects of the trigger and that of none of them."
+        "objects of the trigger and that of none of them.",
+        json_schema_extra=_from(OWN_METHOD),
     )
     posterior_none: Probability = Field(
         description="Probability that none of the trigger's objects is its counterpart."
