@@ -49,7 +49,9 @@ class InjectedRow:
 
 
 def coincidence_table(coincidences: Sequence[Coincidence], most: int = MOST_ROWS) -> RenderableType:
-    """The coincidences as they come, numbered within their triggers; those beyond ``most`` are only counted.
+    """The coincidences as they come, with their ranks; those beyond ``most`` are only counted.
+
+    One without statistics is numbered by its place among those of its trigger.
 
     Parameters
     ----------
@@ -63,8 +65,9 @@ def coincidence_table(coincidences: Sequence[Coincidence], most: int = MOST_ROWS
     table.add_column("trigger", overflow="fold", min_width=12, style="bold")
     table.add_column("object", overflow="fold", min_width=12)
     table.add_column("after", justify="right", no_wrap=True)
-    table.add_column("sep/deg", justify="right", no_wrap=True)
     table.add_column("level", justify="right", no_wrap=True)
+    table.add_column("prob", justify="right", no_wrap=True)
+    table.add_column("chance", justify="right", no_wrap=True)
     table.add_column("mag", justify="right", no_wrap=True)
     table.add_column("state", no_wrap=True)
     places: dict[str, int] = {}
@@ -74,13 +77,15 @@ def coincidence_table(coincidences: Sequence[Coincidence], most: int = MOST_ROWS
         trigger = coincidence.trigger.id
         places[trigger] = places.get(trigger, 0) + 1
         withdrawn = coincidence.state is State.WITHDRAWN
+        worth = coincidence.statistics
         table.add_row(
-            "" if withdrawn else str(places[trigger]),
+            "" if withdrawn else str(places[trigger] if worth is None else worth.rank),
             _plain(trigger + (mark if coincidence.trigger.test else "")),
             _plain(coincidence.object.object_id),
             delay(coincidence.delta_t_s),
-            f"{coincidence.separation_deg:.2f}",
             f"{coincidence.credible_level:.2f}",
+            "-" if worth is None else _short(worth.posterior),
+            "-" if worth is None else _short(worth.chance_probability),
             _magnitude(coincidence),
             Text(coincidence.state.value, style=_STATE_STYLES[coincidence.state]),
             style="dim" if withdrawn else "",
@@ -88,6 +93,8 @@ def coincidence_table(coincidences: Sequence[Coincidence], most: int = MOST_ROWS
     notes = []
     if len(coincidences) > most:
         notes.append(f"and {len(coincidences) - most} more")
+    if any(coincidence.statistics for coincidence in coincidences[:most]):
+        notes.append("prob: of being the counterpart; chance: of an unrelated object as near by chance")
     if any(tests):
         notes.append("* a test or mock trigger" if mark else "All of test or mock triggers.")
     return Group(table, *(Text(note, style="dim") for note in notes))
@@ -219,6 +226,12 @@ def _table(title: str) -> Table:
 def _plain(text: str) -> Text:
     """Text from outside: no markup, and no control characters that a terminal would obey."""
     return Text("".join(character if character.isprintable() else "?" for character in text))
+
+
+def _short(probability: float) -> str:
+    """At most five characters."""
+    small = 0.0 < probability < 0.005  # noqa: PLR2004 - it would be shown as 0.00
+    return f"{probability:.0e}".replace("e-0", "e-") if small else f"{probability:.2f}"
 
 
 def _magnitude(coincidence: Coincidence) -> Text:

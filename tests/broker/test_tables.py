@@ -9,7 +9,14 @@ from schemas.records import State
 from tests.coincidences import COINCIDENCE, changed
 
 WITHDRAWN = replace(changed(trigger={"test": True}), state=State.WITHDRAWN)
-OTHER = changed(trigger={"id": "lvk:S230518h"}, object={"object_id": "ZTF23aaaaaaa", "mag": None}, delta_t_s=-500.0)
+OTHER = changed(
+    trigger={"id": "lvk:S230518h"},
+    object={"object_id": "ZTF23aaaaaaa", "mag": None},
+    delta_t_s=-500.0,
+    statistics=None,
+)
+STATISTICS = COINCIDENCE.statistics
+assert STATISTICS is not None
 
 
 def _shown(table: RenderableType, width: int = 80) -> list[str]:
@@ -22,31 +29,43 @@ def _shown(table: RenderableType, width: int = 80) -> list[str]:
 @pytest.mark.parametrize("width", [80, 120])
 def test_a_coincidence_is_one_line(width: int) -> None:
     lines = _shown(coincidence_table([COINCIDENCE, OTHER, WITHDRAWN]), width)
-    assert lines[1].split() == ["#", "trigger", "object", "after", "sep/deg", "level", "mag", "state"]
-    cells = "1 fermi-gbm:600117987 ZTF20aaeqmed 26.3 h 2.75 0.31 19.12 g updated"
+    assert lines[1].split() == ["#", "trigger", "object", "after", "level", "prob", "chance", "mag", "state"]
+    cells = "1 fermi-gbm:600117987 ZTF20aaeqmed 26.3 h 0.31 0.62 0.11 19.12 g updated"
     assert cells.split() in [line.split() for line in lines]
     other = next(line for line in lines if "S230518h" in line)
-    assert other.split() == ["1", "lvk:S230518h", "ZTF23aaaaaaa", "-8.3", "min", "2.75", "0.31", "-", "updated"]
+    assert other.split() == ["1", "lvk:S230518h", "ZTF23aaaaaaa", "-8.3", "min", "0.31", "-", "-", "-", "updated"]
     (gone,) = (line for line in lines if "withdrawn" in line)
     assert gone.split()[:3] == ["fermi-gbm:600117987", "*", "ZTF20aaeqmed"]
     assert lines[-1] == "* a test or mock trigger"
     assert all(len(line) <= width for line in lines)
 
 
-def test_ranks_count_within_a_trigger() -> None:
-    lines = _shown(coincidence_table([COINCIDENCE, OTHER, COINCIDENCE]))
-    assert [line.split()[0] for line in lines if "ZTF" in line] == ["1", "1", "2"]
+def test_ranks_are_those_of_the_statistics_or_count_within_a_trigger() -> None:
+    third = replace(COINCIDENCE, statistics=replace(STATISTICS, rank=3))
+    lines = _shown(coincidence_table([COINCIDENCE, OTHER, third, OTHER]))
+    assert [line.split()[0] for line in lines if "ZTF" in line] == ["1", "1", "3", "2"]
+    assert lines[-1] == "prob: of being the counterpart; chance: of an unrelated object as near by chance"
+    assert not any("prob:" in line for line in _shown(coincidence_table([OTHER])))
+
+
+@pytest.mark.parametrize(
+    ("chance", "text"), [(0.0, "0.00"), (1.0, "1.00"), (0.005, "0.01"), (0.00312, "3e-3"), (1e-12, "1e-12")]
+)
+def test_small_probabilities_keep_a_digit(chance: float, text: str) -> None:
+    made = replace(COINCIDENCE, statistics=replace(STATISTICS, chance_probability=chance))
+    (line,) = (line for line in _shown(coincidence_table([made])) if "ZTF" in line)
+    assert line.split()[7] == text
 
 
 def test_long_lists_are_cut_and_counted() -> None:
     lines = _shown(coincidence_table([COINCIDENCE] * 12, most=10))
     assert sum("ZTF" in line for line in lines) == 10
-    assert lines[-1] == "and 2 more"
+    assert lines[-2] == "and 2 more"
 
 
 def test_a_mark_that_all_would_bear_is_said_once() -> None:
     lines = _shown(coincidence_table([changed(trigger={"test": True, "id": "icecube:1356403_7621840"})]))
-    assert sum("ZTF" in line for line in lines) == len(lines) - 4
+    assert sum("ZTF" in line for line in lines) == len(lines) - 5
     assert "*" not in " ".join(lines)
     assert lines[-1] == "All of test or mock triggers."
 
