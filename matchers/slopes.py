@@ -87,8 +87,6 @@ def line(band: str, points: Sequence[Point]) -> Line | None:
     middle_d = math.fsum([w * p.time_d for w, p in zip(weights, points, strict=True)]) / math.fsum(weights)
     offsets_d = [point.time_d - middle_d for point in points]
     moment = math.fsum([w * d * d for w, d in zip(weights, offsets_d, strict=True)])
-    if moment <= 0:
-        return None
     leverages = tuple([w * d / moment for w, d in zip(weights, offsets_d, strict=True)])
     slope = math.fsum([lever * point.mag for lever, point in zip(leverages, points, strict=True)])
     return Line(band, slope, moment**-0.5, tuple([point.time_d for point in points]), leverages)
