@@ -8,10 +8,10 @@ Wisconsin-Milwaukee; `ligo.raven.search.coinc_far`), which decides on LVK's join
 - targeted: two candidates, each of a false-alarm rate up to some largest one: with Z = FAR_gw FAR_ext (t_h - t_l),
   FAR_T = Z (1 + ln(Z_max / Z)).
 
-Both are divided by the overlap I of the sky maps (`schemas.product.overlap`): FAR_ST = FAR_T / I. The overlap of unrelated
-positions is 1 on average, thus at least I in at most 1/I of the cases: FAR_ST bounds what chance brings from above.
+Both are divided by the overlap I of the sky maps (`schemas.product.overlap`): FAR_ST = FAR_T / I. The overlap of
+unrelated positions is 1 on average, thus at least I in at most 1/I of the cases: FAR_ST is a bound from above.
 
-RAVEN has no formula for two events that are both real, such as two bursts; `real_pair_rate_hz` is made the same way.
+RAVEN says nothing of two events that both are real, such as two bursts; `real_pair_rate_hz` is made in the same spirit.
 """
 
 import math
@@ -76,17 +76,11 @@ def targeted_far_hz(gw_far_hz: float, external_far_hz: float, window: TimeWindow
 
     Examples
     --------
-    >>> print(f"{targeted_far_hz(1e-7, 1e-4, TimeWindow(-30, 30), SWIFT_SEARCH):.5g}")
-    5.2482e-09
+    >>> print(f"{targeted_far_hz(1e-7, 1e-4, TimeWindow(-30, 30), SWIFT_SEARCH):.4g}")
+    5.248e-09
     """
     z = gw_far_hz * external_far_hz * window.length_s
     most = search.most_gw_hz * search.most_external_hz * window.length_s
-    return product_rate_hz(z, most)
-
-
-def product_rate_hz(z: float, most: float) -> float:
-    """How often the product of two quantities, each spread evenly from 0 up to some largest value and `most` the
-    product of these, is at most `z`: z (1 + ln(most / z)). At most `most`."""
     if z <= 0:
         return 0.0
     return z * (1 + math.log(most / z)) if z < most else most
@@ -97,12 +91,12 @@ def space_time_far_hz(temporal_far_hz: float, overlap: float) -> float:
     return temporal_far_hz / overlap if overlap > 0 else math.inf
 
 
-def real_pair_rate_hz(one_hz: float, other_hz: float, apart_s: float, within_s: float, overlap: float) -> float:
-    """How often chance brings two unrelated events as near to each other in time and sky, at least, as these are.
+def real_pair_rate_hz(one_hz: float, other_hz: float, apart_s: float, overlap: float) -> float:
+    """How often chance brings two unrelated events at least as near to each other in time and sky as these are.
 
-    Unrelated events within `within_s` of each other are spread evenly in time, and have an overlap of at least I in at
-    most 1/I of the cases. So the product of |apart| / within and 1/I is at most z in at most z (1 - ln z) of them, as in
-    the targeted search.
+    Nearness is |apart| / I. Of unrelated pairs with overlap I, those with |apart| up to x I, thus as near as x, come with
+    rate R_1 R_2 2 x I; and the mean of I is 1: so with R_1 R_2 2 x, in all, or with less if only short times apart are
+    looked at.
 
     Parameters
     ----------
@@ -110,11 +104,7 @@ def real_pair_rate_hz(one_hz: float, other_hz: float, apart_s: float, within_s: 
         How often either kind of event is seen.
     apart_s
         Time between these two.
-    within_s
-        Longest time between two that are looked at.
     overlap
         Of their sky maps.
     """
-    pairs_hz = one_hz * other_hz * 2 * within_s
-    nearness = abs(apart_s) / within_s / overlap if overlap > 0 else math.inf
-    return pairs_hz * product_rate_hz(nearness, 1.0)
+    return space_time_far_hz(one_hz * other_hz * 2 * abs(apart_s), overlap)

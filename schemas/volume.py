@@ -1,8 +1,8 @@
 """Credible levels in volume, and distances of redshifts.
 
-A map with distance layers is a density in volume: along each line of sight dP/dV = PROBDENSITY x DISTNORM x N(r; DISTMU,
-DISTSIGMA) per Mpc^3, N the normal density (Singer et al. 2016, ApJL 829, L15). There r is the luminosity distance and the
-volume element r^2 dr dOmega, as ligo.skymap's `crossmatch` has it without a cosmology.
+A map with distance layers is a density in volume: on each line of sight dP/dV = PROBDENSITY x DISTNORM x N(r; DISTMU,
+DISTSIGMA) per Mpc^3, N the normal density (Singer et al. 2016, ApJL 829, L15). There r is the luminosity distance and
+the volume element r^2 dr dOmega, as ligo.skymap's `crossmatch` has it without a cosmology.
 """
 
 import math
