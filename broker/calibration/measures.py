@@ -166,7 +166,7 @@ class Share:
         n, p, z = self.count, self.found / self.count, _ONE_SIGMA
         middle = (p + z * z / (2 * n)) / (1 + z * z / n)
         half = z / (1 + z * z / n) * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-        return max(middle - half, 0.0), min(middle + half, 1.0)
+        return min(max(middle - half, 0.0), p), max(min(middle + half, 1.0), p)
 
 
 def completeness(value: ArrayLike, found: ArrayLike, edges: Sequence[float]) -> tuple[Share, ...]:
