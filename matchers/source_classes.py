@@ -32,14 +32,14 @@ _KILONOVA_FADES = RateDensity.of_cumulative(log_normal_below(1.0, 0.5))
 """In r: 99 % faster than the 0.3 mag/d of ZTFReST (Andreoni et al. 2021, ApJ 918, 63)."""
 _KILONOVA_RISES = RateDensity.of_cumulative(lambda rate: 1.0 - log_normal_below(2.0, 0.5)(-rate))
 """In r: 92 % faster than ZTFReST's 1 mag/d, and in i 98 % faster than its 0.5."""
-_KILONOVA_LINGERS = RateDensity.of_cumulative(normal_below(0.0, 0.15))
-"""Around the peak, or on a plateau."""
+_KILONOVA_LINGERS = RateDensity.of_cumulative(normal_below(0.0, 0.25))
+"""From before the peak to after it, or on a plateau."""
 _KILONOVA_LASTS_D = {"u": 4.0, "g": 6.0, "r": 8.0, "i": 10.0, "z": 10.0, "y": 10.0}
 """ZTFReST: what has not changed fast for so long is none."""
 
-_SUPERNOVA_RISES_D = (9.5, 12.5, 15.5, 18.5)
+_SUPERNOVA_RISES_D = (8.0, 12.0, 16.0, 20.0)
 """A rise of 8 to 20 d..."""
-_SUPERNOVA_FADES_MAG_PER_D = 0.06
+_SUPERNOVA_FADES_MAG_PER_D = 0.07
 """...and then a slow decline."""
 _SUPERNOVA_ERR_MAG_PER_D, _SUPERNOVA_ERR = 0.04, 0.3
 """Flux ~ t^2 (Riess et al. 1999, AJ 118, 2675) is a rough description."""
@@ -225,7 +225,7 @@ def _kilonova(seen: _Rates) -> float:
     factor, err, log_scale = seen.scaled(shape)
     best, pace = seen.best, MeasuredRate.of(factor, err)
     rises = 0.35 * math.exp(-max(best.middle_d, 0.0))
-    lingers = 0.25 / (1.0 + (best.times_d[-1] / _KILONOVA_LASTS_D.get(best.band, 8.0)) ** 4)
+    lingers = 0.35 / (1.0 + (best.times_d[-1] / _KILONOVA_LASTS_D.get(best.band, 8.0)) ** 4)
     fades = 1.0 - rises - lingers
     density = math.fsum(
         [
