@@ -35,10 +35,13 @@ _PLACES: Final = ((83.63, 22.01),)
 
 
 class _XMatch(XMatchClass):  # type: ignore[misc]  # astroquery has no types
-    """astroquery's class, which would fetch the list of all of VizieR's tables before each question."""
+    """astroquery's class, which would fetch the list of all of VizieR's tables for each that is named."""
 
-    def is_table_available(self, table_id: object) -> bool:
-        return isinstance(table_id, str)
+    def _prepare_sending_table(self, index: int, payload: dict[str, Any], files: Any, table: Any, *ra_dec: Any) -> None:
+        if isinstance(table, str):
+            payload[f"cat{index}"] = table
+        else:
+            super()._prepare_sending_table(index, payload, files, table, *ra_dec)
 
 
 class _Skybot(SkybotClass):  # type: ignore[misc]  # as above
