@@ -94,9 +94,8 @@ def space_time_far_hz(temporal_far_hz: float, overlap: float) -> float:
 def real_pair_rate_hz(one_hz: float, other_hz: float, apart_s: float, overlap: float) -> float:
     """How often chance brings two unrelated events at least as near to each other in time and sky as these are.
 
-    Nearness is |apart| / I. Of unrelated pairs with overlap I, those with |apart| up to x I, thus as near as x, come with
-    rate R_1 R_2 2 x I; and the mean of I is 1: so with R_1 R_2 2 x, in all, or with less if only short times apart are
-    looked at.
+    Nearness is x = |apart| / I. Unrelated pairs with overlap I that are as near come at the rate R_1 R_2 2 x I, and the
+    mean of I is 1: so all of them come at R_1 R_2 2 x, or fewer where only short times apart are looked at.
 
     Parameters
     ----------

@@ -6,7 +6,7 @@ in its own state, whatever their order.
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from typing import Annotated, Final, NamedTuple
@@ -44,6 +44,19 @@ public tracks; INTEGRAL and AGILE as RAVEN has them; one gravitational wave in 3
 in 342 days of CHIME/FRB's first catalogue (2021, ApJS 257, 59)."""
 _OTHERS_PER_YEAR: Final = 200.0
 
+_WINDOWS: Final = {
+    (Messenger.GAMMA_RAY, True): joint.BURST_WITH_CBC,
+    (Messenger.GAMMA_RAY, False): joint.BURST_WITH_GW_BURST,
+    (Messenger.RADIO, True): joint.RADIO_WITH_CBC,
+    (Messenger.NEUTRINO, True): joint.NEUTRINO_WITH_CBC,
+    (Messenger.NEUTRINO, False): joint.NEUTRINO_WITH_GW_BURST,
+}
+"""By messenger, and whether the gravitational wave is a compact binary's coalescence."""
+_TARGETED: Final = {
+    "fermi": (joint.FERMI_TARGETED, joint.FERMI_SEARCH),
+    "swift": (joint.SWIFT_TARGETED, joint.SWIFT_SEARCH),
+}
+
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 
 
@@ -54,7 +67,7 @@ class LinkOptions(BaseModel):
 
     enabled: bool = Field(True, description="Search for triggers that are one event.")
     far_per_year: float = Field(
-        0.2, ge=0, description="Link a pair if chance brings one as close in time and sky less often than this a year."
+        0.1, ge=0, description="Link a pair if chance brings one as close in time and sky less often than this a year."
     )
     least_overlap: float = Field(
         0.1, gt=0, description="Link a pair only if its positions speak against a common one by no more than this."
@@ -71,19 +84,220 @@ class LinkOptions(BaseModel):
         return max(self.gamma_ray_s, self.x_ray_s, self.neutrino_s, of_gw)
 
 
-def links_of(trigger: Trigger, others: Iterable[Trigger], options: LinkOptions) -> tuple[Link, ...]:
-    """Those of the others that are the same event as the trigger, each with what it is judged by, sorted by id.
+class _Finding(NamedTuple):
+    """What two triggers that are one event were judged by."""
 
-    All are given in their own states, as their notices tell them.
+    by: str
+    overlap: float
+    far_per_year: float | None
+    chance_per_year: float
+
+
+def links_of(trigger: Trigger, others: Iterable[Trigger], options: LinkOptions) -> tuple[Link, ...]:
+    """Those of the others that are the same event as the trigger, with what tells so, sorted by id.
+
+    All are given in their own states, as their notices tell them. Those that are further apart in time than
+    `LinkOptions.longest_s` and not `Trigger.related` cost a comparison each.
     """
-    return ()
+    found = ((other, _compared(trigger, other, options)) for other in others)
+    links = [_link(trigger, other, finding) for other, finding in found if finding is not None]
+    return tuple(sorted(links, key=lambda link: link.id))
 
 
 def group_of(trigger: Trigger, others: Iterable[Trigger], options: LinkOptions) -> tuple[Trigger, ...]:
-    """Those of the others that are the same event as the trigger, by links to it or to each other, sorted by id."""
-    return ()
+    """Those of the others that are the same event by links to the trigger or to one another, sorted by id.
+
+    Links are followed from the least likely by chance on, and one that would bring triggers together whose positions
+    exclude each other is not.
+    """
+    known = {other.id: other for other in others if other.id != trigger.id}
+    reached = {trigger.id: trigger}
+    found: dict[tuple[str, str], _Finding] = {}
+    front = [trigger]
+    while front:
+        one = front.pop()
+        for other in known.values():
+            pair = (min(one.id, other.id), max(one.id, other.id))
+            finding = None if pair in found else _compared(one, other, options)
+            if finding is None:
+                continue
+            found[pair] = finding
+            if other.id not in reached:
+                reached[other.id] = other
+                front.append(other)
+    groups = {trigger_id: {trigger_id} for trigger_id in reached}
+    for one_id, other_id in sorted(found, key=lambda pair: (found[pair].chance_per_year, pair)):
+        one_group, other_group = groups[one_id], groups[other_id]
+        if one_group is not other_group and not _exclude(one_group, other_group, reached):
+            one_group |= other_group
+            groups |= dict.fromkeys(other_group, one_group)
+    return tuple(reached[trigger_id] for trigger_id in sorted(groups[trigger.id] - {trigger.id}))
 
 
 def joined(trigger: Trigger, partners: Sequence[Trigger], links: tuple[Link, ...]) -> Trigger:
-    """The trigger as it and its partners (see `group_of`) tell it together: with the product of all their densities."""
-    return trigger
+    """The trigger as it and its partners know the event together: the map is the product of all their densities.
+
+    Parameters
+    ----------
+    trigger
+        In its own state.
+    partners
+        Its `group_of`, in their own states.
+    links
+        Its `links_of`. A partner that is linked with others of the group only gets a link that says so.
+    """
+    if not partners:
+        return trigger
+    together = sorted((trigger, *partners), key=lambda member: member.id)
+    maps = tuple(member.skymap for member in together if member.skymap is not None)
+    by_id = {link.id: link for link in links}
+    linked = tuple(
+        by_id.get(member.id)
+        or _link(trigger, member, _Finding(THROUGH_OTHERS, _overlap(trigger, member), None, math.inf))
+        for member in together
+        if member is not trigger
+    )
+    # Three rings may have no common sky though any two of them do.
+    skymap = (_product(maps) if maps else None) or trigger.skymap
+    return replace(trigger, skymap=skymap, linked=linked)
+
+
+def _link(trigger: Trigger, other: Trigger, finding: _Finding) -> Link:
+    return Link(
+        id=other.id,
+        names=other.names,
+        messenger=other.messenger.value,
+        mission=other.mission,
+        instrument=other.instrument,
+        by=finding.by,
+        delta_t_s=(other.time_us - trigger.time_us) / US_PER_S,
+        overlap=finding.overlap,
+        far_per_year=finding.far_per_year,
+    )
+
+
+def _compared(one: Trigger, other: Trigger, options: LinkOptions) -> _Finding | None:
+    """What tells that two triggers are one event; None if nothing does. The same in either order."""
+    if one.id > other.id:
+        one, other = other, one
+    if not (options.enabled and _may_be_one(one, other)):
+        return None
+    cited = other.id in one.related or one.id in other.related
+    rates = _rates(one, other, options)
+    if not cited and rates is None:
+        return None
+    factor = _overlap(one, other)
+    far, chance = (None, math.inf) if rates is None else (rates.far_hz, rates.chance_hz)
+    far_per_year = None if far is None or factor <= 0 else _YEAR_S * far / factor
+    if cited:
+        return _Finding(CITED, factor, far_per_year, 0.0) if factor >= _EXCLUDED else None
+    chance_per_year = _YEAR_S * joint.space_time_far_hz(chance, factor)
+    if factor < options.least_overlap or chance_per_year > options.far_per_year:
+        return None
+    return _Finding(TIME_AND_SKY, factor, far_per_year, chance_per_year)
+
+
+def _may_be_one(one: Trigger, other: Trigger) -> bool:
+    """Neither is taken back, and both are for the same eyes and of the same sky, the real one or that of tests."""
+    return (
+        one.id != other.id
+        and one.test == other.test
+        and one.private_to == other.private_to
+        and not any(trigger.retracted or trigger.astrophysical is False for trigger in (one, other))
+    )
+
+
+class _Rates(NamedTuple):
+    """How often chance brings a pair like this one together in time alone: by false gravitational waves as RAVEN counts
+    (None if the false-alarm rate is unknown), and by whatever is announced."""
+
+    far_hz: float | None
+    chance_hz: float
+
+
+def _rates(one: Trigger, other: Trigger, options: LinkOptions) -> _Rates | None:
+    """None if two such triggers are not compared, or not so far apart in time."""
+    if other.messenger is Messenger.GRAVITATIONAL_WAVE:
+        one, other = other, one
+    if one.messenger is Messenger.GRAVITATIONAL_WAVE:
+        return _rates_with_gw(one, other)
+    within_s = {
+        frozenset({Messenger.GAMMA_RAY}): options.gamma_ray_s,
+        frozenset({Messenger.GAMMA_RAY, Messenger.X_RAY}): options.x_ray_s,
+        frozenset({Messenger.X_RAY}): options.x_ray_s,
+        frozenset({Messenger.GAMMA_RAY, Messenger.NEUTRINO}): options.neutrino_s,
+    }.get(frozenset({one.messenger, other.messenger}), -1.0)
+    apart_s = abs(one.time_us - other.time_us) / US_PER_S
+    if apart_s > within_s or _seen_by(one) == _seen_by(other):
+        return None
+    both_hz = joint.real_pair_rate_hz(_rate_hz(one), _rate_hz(other), max(apart_s, _CLOSEST_S), overlap=1.0)
+    return _Rates(both_hz, both_hz)
+
+
+def _rates_with_gw(gw: Trigger, other: Trigger) -> _Rates | None:
+    """Of a gravitational wave and something else, by RAVEN's searches."""
+    mission = other.mission.casefold()
+    targeted = _TARGETED.get(mission) if _is_cbc(gw) and other.messenger is Messenger.GAMMA_RAY else None
+    if targeted is not None and other.far_hz is not None:
+        window, search = targeted
+        external_hz = other.far_hz
+        far_hz = None if gw.far_hz is None else joint.targeted_far_hz(gw.far_hz, external_hz, window, search)
+    else:
+        window_of = _WINDOWS.get((other.messenger, _is_cbc(gw)))
+        if window_of is None:
+            return None
+        window = window_of
+        external_hz = _external_rate_hz(other)
+        far_hz = None if gw.far_hz is None else joint.untargeted_far_hz(gw.far_hz, external_hz, window)
+    if not window.start_s <= (gw.time_us - other.time_us) / US_PER_S <= window.end_s:
+        return None
+    return _Rates(far_hz, joint.untargeted_far_hz(max(gw.far_hz or 0.0, _rate_hz(gw)), external_hz, window))
+
+
+def _external_rate_hz(trigger: Trigger) -> float:
+    if trigger.messenger is not Messenger.GAMMA_RAY:
+        return _rate_hz(trigger)
+    subthreshold = "subthresh" in trigger.notice.notice_type.casefold()
+    return (joint.BURSTS_PER_YEAR_WITH_SUBTHRESHOLD if subthreshold else joint.BURSTS_PER_YEAR) / joint.RAVEN_YEAR_S
+
+
+def _is_cbc(gw: Trigger) -> bool:
+    """Whether it was found as a compact binary's coalescence, as all are that have classes."""
+    params = gw.notice.params
+    return params.get("Group", params.get("event.group", "CBC" if gw.classification else "")) == "CBC"
+
+
+def _seen_by(trigger: Trigger) -> tuple[str, str]:
+    return trigger.mission.casefold(), trigger.instrument.casefold()
+
+
+def _rate_hz(trigger: Trigger) -> float:
+    """How many triggers a second its mission announces."""
+    return _PER_YEAR.get(trigger.mission.casefold(), _OTHERS_PER_YEAR) / _YEAR_S
+
+
+def _exclude(one_group: set[str], other_group: set[str], triggers: Mapping[str, Trigger]) -> bool:
+    """Whether any of one and any of another group have positions that exclude each other."""
+    return any(_overlap(triggers[one], triggers[other]) < _EXCLUDED for one in one_group for other in other_group)
+
+
+def _overlap(one: Trigger, other: Trigger) -> float:
+    """Of their maps; one without a map may be anywhere, which is an overlap of 1 with everything."""
+    if one.skymap is None or other.skymap is None:
+        return 1.0
+    if one.id > other.id:
+        one, other = other, one
+    known = _overlaps.setdefault(one.skymap, WeakKeyDictionary())
+    if other.skymap not in known:
+        known[other.skymap] = overlap(one.skymap, other.skymap)
+    return known[other.skymap]
+
+
+_overlaps: WeakKeyDictionary[SkyMap, WeakKeyDictionary[SkyMap, float]] = WeakKeyDictionary()
+"""What was found for two maps, as long as both are in use: a map is compared once, not with each notice."""
+
+
+@lru_cache(maxsize=16)
+def _product(maps: tuple[SkyMap, ...]) -> SkyMap | None:
+    """Once for all members of a group, and not again while no map of it changes."""
+    return product(maps)

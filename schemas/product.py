@@ -28,6 +28,8 @@ the whole. The errors that are left mostly cancel: the tests find the overlap go
 _FRONT = 1e-3
 """As long as something narrow is not resolved, the whole is not known: then only those cells are divided that are
 uncertain by more than this part of the most uncertain one."""
+_CURVED = 1e-6
+"""Cells that are uncertain by more than this take the mean over their quarters, not the value at their centre."""
 _MOST_NEW_CELLS = 100_000
 _LEAST_KAPPA = 1e-9
 """Of a density that is as good as the same everywhere."""
@@ -222,21 +224,26 @@ def _divided(cells: _Cells, shapes: Sequence[Shape]) -> _Cells:
         limit = max(_UNCERTAIN * whole, _FRONT * float(uncertain.max(initial=0.0)))
         coarse = (uncertain > limit) & (cells.hi - cells.lo > 1)
         if not coarse.any() or len(density) + 3 * int(coarse.sum()) > most:
-            return _sorted([cells._replace(density=density)])
+            break
         fine, finer = ~coarse, cells.take(coarse).quarters()
         finer_density, finer_uncertain = _evaluated(finer, shapes)
         cells = _Cells(*(np.concatenate(columns) for columns in zip(cells.take(fine), finer, strict=True)))
         density = np.concatenate([density[fine], finer_density])
         uncertain = np.concatenate([uncertain[fine], finer_uncertain])
+    curved = (uncertain > _CURVED * whole) & (cells.hi - cells.lo > 1)
+    density[curved] = _at_centres(cells.take(curved).quarters(), shapes).reshape(-1, 4).mean(axis=1)
+    return _sorted([cells._replace(density=density)])
+
+
+def _at_centres(cells: _Cells, shapes: Sequence[Shape]) -> Array:
+    """Density of the gridded maps in each cell times those of closed forms at its centre."""
+    ra_deg, dec_deg, _ = _centres(cells)
+    return reduce(lambda density, shape: density * shape.density_per_sr(ra_deg, dec_deg), shapes, cells.density)
 
 
 def _evaluated(cells: _Cells, shapes: Sequence[Shape]) -> tuple[Array, Array]:
-    """Density at the centre of each cell times those of closed forms, and between which bounds the integral over
-    the cell may lie."""
-    size = cells.hi - cells.lo
-    order = ORDER - (np.log2(size) / 2).astype(np.int64)
-    ra_deg, dec_deg = cell_centres(cells.lo // size, order.astype(np.uint8))
-    radius_deg = cell_radius_deg(0) / 2.0**order
+    """As `_at_centres`; and how far apart the bounds of the integral over each cell are."""
+    ra_deg, dec_deg, radius_deg = _centres(cells)
     density, low, high = cells.density, cells.integral, cells.integral
     for shape in shapes:
         density = density * shape.density_per_sr(ra_deg, dec_deg)
@@ -245,3 +252,9 @@ def _evaluated(cells: _Cells, shapes: Sequence[Shape]) -> tuple[Array, Array]:
     return density, high - low
 
 
+def _centres(cells: _Cells) -> tuple[Array, Array, Array]:
+    """Positions of the centres, and a radius around each that holds its cell, in degrees."""
+    size = cells.hi - cells.lo
+    order = ORDER - (np.log2(size) / 2).astype(np.int64)
+    ra_deg, dec_deg = cell_centres(cells.lo >> 2 * (ORDER - order), order.astype(np.uint8))
+    return ra_deg, dec_deg, cell_radius_deg(0) / 2.0**order
