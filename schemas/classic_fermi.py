@@ -10,28 +10,38 @@ from typing import Final
 
 from schemas.localisation import Systematics
 from schemas.notice_types import Draft, NoticeType, NoticeTypes, pointing
+from schemas.times import US_PER_S, us_from_iso
 from schemas.voevent import VOEvent
 
 GBM_CLASSES: Final = {
     0: "ERROR",
-    1: "UNRELOC",
-    2: "LOCLPAR",
-    3: "BELOWHZ",
+    1: "UNRELIABLE_LOCATION",
+    2: "LOCAL_PARTICLES",
+    3: "BELOW_HORIZON",
     4: "GRB",
     5: "GENERIC_SGR",
     6: "GENERIC_TRANSIENT",
-    7: "DISTPAR",
-    8: "SFL",
-    9: "CYGX1",
-    10: "SGR1806",
-    11: "GROJ0422",
+    7: "DISTANT_PARTICLES",
+    8: "SOLAR_FLARE",
+    9: "CYGNUS_X1",
+    10: "SGR_1806_20",
+    11: "GROJ_0422_32",
     19: "TGF",
 }
-"""Classes of GBM's flight software: location unreliable, local particles, below the horizon, distant particles, solar
-flare and so on."""
+"""Classes of GBM's flight software by number, called as in the JSON form of the same notices."""
 
 GBM_NO_BURST: Final = frozenset(
-    {"LOCLPAR", "BELOWHZ", "GENERIC_SGR", "DISTPAR", "SFL", "CYGX1", "SGR1806", "GROJ0422", "TGF"}
+    {
+        "LOCAL_PARTICLES",
+        "BELOW_HORIZON",
+        "GENERIC_SGR",
+        "DISTANT_PARTICLES",
+        "SOLAR_FLARE",
+        "CYGNUS_X1",
+        "SGR_1806_20",
+        "GROJ_0422_32",
+        "TGF",
+    }
 )
 GBM_NO_BURST_PROBABILITY: Final = 0.9
 """From this probability on a class other than GRB is taken as a statement that the trigger is no burst.
@@ -40,14 +50,45 @@ It can be wrong: of 290 such triggers in 27 months of notices 7 got a final posi
 which is made for bursts only, is then the later statement that it is one.
 """
 
-_BN_NAME: Final = re.compile(r"bn\d{9}")
+_BN_NAME: Final = re.compile(r"bn\d{9}", re.ASCII)
+_TRIGGER_NUMBER: Final = re.compile(r"\d{9,10}", re.ASCII)
+_MISSION_EPOCH_US: Final = us_from_iso("2001-01-01T00:00:00Z")
+_BURST_NAME_STEP_S: Final = 86.4
+_CLOCKS_APART_S: Final = 10.0
+"""Mission time counts the leap seconds since 2001, five so far, and numbers are cut to whole seconds."""
 _GBM_PRODUCT: Final = re.compile(r"(https?://.+/)glg_(?:locplot_all|lc_medres34)_(bn\d{9})(\w*)\.(?:png|gif)")
 
 
+def is_burst_name_of(name: str, trigger_number: str) -> bool:
+    """Whether a burst's name, bnYYMMDDfff, can be that of the trigger with this number.
+
+    Both are times: the number counts seconds since 2001, the name has the day in thousandths. Notices with links to the
+    products of another burst occur.
+
+    Examples
+    --------
+    >>> is_burst_name_of("bn200107810", "600117987"), is_burst_name_of("bn180524416", "548841234")
+    (True, False)
+    """
+    if not _BN_NAME.fullmatch(name) or not _TRIGGER_NUMBER.fullmatch(trigger_number):
+        return False
+    try:
+        day_us = us_from_iso(f"20{name[2:4]}-{name[4:6]}-{name[6:8]}T00:00:00Z")
+    except ValueError:
+        return False
+    named_s = (day_us - _MISSION_EPOCH_US) / US_PER_S + int(name[8:]) * _BURST_NAME_STEP_S
+    return abs(named_s - int(trigger_number)) <= _BURST_NAME_STEP_S + _CLOCKS_APART_S
+
+
 def _gbm_names(event: VOEvent, draft: Draft) -> None:
+    """The burst's name stands in the links to its products only."""
     for link in ("LightCurve_URL", "LocationMap_URL"):
         if found := _BN_NAME.search(event.values.get(link, "")):
-            draft.names.append(found[0])
+            if is_burst_name_of(found[0], draft.ident or ""):
+                draft.names.append(found[0])
+                draft.aliases.append(found[0])
+            else:
+                draft.warnings.append(f"{link} is of {found[0]}, which is no name of trigger {draft.ident}")
             return
 
 
@@ -68,7 +109,7 @@ def _gbm_flight(event: VOEvent, draft: Draft) -> None:
             draft.astrophysical = True
         elif name in GBM_NO_BURST and probability / 100 >= GBM_NO_BURST_PROBABILITY:
             draft.astrophysical = False
-        elif name == "UNRELOC":
+        elif name == "UNRELIABLE_LOCATION":
             draft.warnings.append("the flight software calls this location unreliable")
 
 

@@ -8,6 +8,7 @@ from typing import Final
 from schemas.localisation import Systematics
 from schemas.notice_types import Draft, NoticeType, NoticeTypes
 from schemas.records import Citation, Messenger, Role
+from schemas.references import trigger_id_of
 from schemas.voevent import VOEvent
 
 SUPEREVENT_ROLES: Final[Mapping[str, Role]] = {"M": Role.MOCK, "T": Role.TEST}
@@ -48,6 +49,9 @@ def _lvc(event: VOEvent, draft: Draft) -> None:
             draft.classification[name] = probability
     if external := values.get("External_Ivorn"):
         draft.citations.append(Citation(external, "associated"))
+    number, observatory = values.get("External_GCN_Notice_Id", ""), values.get("External_Observatory", "")
+    if other := trigger_id_of(number, observatory):
+        draft.related.append(other)
     if named := SUPEREVENT_ROLES.get(values.get("GraceID", "")[:1]):
         draft.role = named
     elif event.flag("HardwareInj") and draft.role is Role.OBSERVATION:

@@ -28,6 +28,7 @@ from schemas.errors import BadInput, BadNotice, Reason
 from schemas.gcn_topics import BY_MISSION, RETRACTED_LAST, TOPICS, Topic, position
 from schemas.localisation import InlineMap, Localisation
 from schemas.records import Citation, Kind, Message, Messenger, Notice, Role
+from schemas.references import trigger_id_of
 from schemas.times import US_PER_S
 from schemas.voevent import us_from_scale
 
@@ -135,6 +136,7 @@ def gcn_notice(record: JsonObject, message: Message) -> Notice:
         far_hz=far if far is not None and far >= 0 else None,
         links=_links(fields),
         citations=_citations(fields),
+        related=_related(fields),
     )
     if topic.refine is not None:
         notice = topic.refine(fields, notice)
@@ -334,6 +336,16 @@ def _significance(fields: Fields, topic: Topic) -> tuple[float | None, str]:
 def _links(fields: Fields) -> dict[str, str]:
     found = {name: value for name, value in fields.record.items() if is_link(value) and name != "$schema"}
     return dict(islice(found.items(), MAX_LINKS))
+
+
+def _related(fields: Fields) -> tuple[str, ...]:
+    """The triggers that it follows up, as far as it says whose they are."""
+    instrument = " ".join(fields.text(name) for name in ("ref_instrument", "ref_type"))
+    named = [(fields.text("ref_ID"), instrument), (fields.text("follow_up_event"), "")]
+    references = fields.inner("reference")
+    named += [(references.text(source), source) for source in references.record]
+    found = [trigger_id_of(name, observatory) for name, observatory in named if name]
+    return tuple(dict.fromkeys(ident for ident in found if ident))[:_MAX_NAMES]
 
 
 def _citations(fields: Fields) -> tuple[Citation, ...]:

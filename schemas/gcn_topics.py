@@ -12,14 +12,18 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from schemas.bounded_json import Fields
-from schemas.classic_fermi import GBM_NO_BURST_PROBABILITY
+from schemas.classic_fermi import GBM_NO_BURST, GBM_NO_BURST_PROBABILITY, is_burst_name_of
 from schemas.classic_other import SUPEREVENT_ROLES
 from schemas.localisation import Cone, Ellipse, Localisation, Systematics
 from schemas.records import Citation, Messenger, Notice, Role
+from schemas.references import run_and_event
 
 CORE_CONTAINMENT: Final = 0.9
 """What an error holds where a notice does not say, by GCN's core schema."""
 MAX_RADIUS_DEG: Final = 90.0
+ASSOCIATED_P_VALUE: Final = 0.01
+"""Above this p-value a neutrino found around a gravitational wave is not taken as part of it: notices are sent for
+every wave, most of them with no more than chance finds."""
 RETRACTED_LAST: Final = 90
 """Stage of a retraction of a trigger whose notices come in several stages, so that it wins over all of them."""
 
@@ -29,20 +33,6 @@ _GBM_STAGES: Final[Mapping[str, tuple[int, Systematics]]] = {
     "GROUND_POSITION": (30, Systematics.GBM_GROUND),
     "FINAL_POSITION": (40, Systematics.GBM_FINAL),
 }
-_GBM_NO_BURST: Final = frozenset(
-    {
-        "LOCAL_PARTICLES",
-        "DISTANT_PARTICLES",
-        "BELOW_HORIZON",
-        "SOLAR_FLARE",
-        "GENERIC_SGR",
-        "SGR_1806_20",
-        "CYGNUS_X1",
-        "CYG_X1",
-        "GROJ_0422_32",
-        "TGF",
-    }
-)
 _BN_NAME: Final = re.compile(r"bn\d{9}")
 _NO_ID: Final = frozenset({"none", "null", "0", "-1", "-"})
 _SEARCH_HALF_S: Final = 500.0
@@ -158,9 +148,10 @@ def _gbm(fields: Fields, notice: Notice) -> Notice:
     stage, systematics = _GBM_STAGES.get(subtype, _GBM_STAGES["FLIGHT_POSITION"])
     if subtype not in _GBM_STAGES:
         fields.warn(f"subtype {subtype[:40]!r} is unknown; taken as a flight position")
+    number = (notice.trigger_id or "").partition(":")[2]
     names = [name for name in notice.names if _BN_NAME.fullmatch(name)]
     if not names and (found := _BN_NAME.search(fields.text("data_archive_page"))):
-        names = [found[0]]
+        names = [found[0]] if is_burst_name_of(found[0], number) else []
     where = notice.localisation
     if isinstance(where, Cone | Ellipse):
         if where.systematics is Systematics.INCLUDED:
@@ -173,6 +164,7 @@ def _gbm(fields: Fields, notice: Notice) -> Notice:
         serial=notice.serial if notice.issued_us is None else 0,
         localisation=where,
         names=tuple(dict.fromkeys((*names, *notice.names))),
+        aliases=tuple(f"{_GBM.namespace}:{name}" for name in names if is_burst_name_of(name, number)),
         astrophysical=_gbm_astrophysical(fields, subtype, notice.classification),
     )
 
@@ -183,7 +175,7 @@ def _gbm_astrophysical(fields: Fields, subtype: str, classes: Mapping[str, float
     likely = max(classes, key=classes.__getitem__, default="")
     if likely == "GRB":
         return True
-    if likely in _GBM_NO_BURST and classes[likely] >= GBM_NO_BURST_PROBABILITY:
+    if likely in GBM_NO_BURST | {"CYG_X1"} and classes[likely] >= GBM_NO_BURST_PROBABILITY:
         return False
     if likely == "UNRELIABLE_LOCATION":
         fields.warn("the flight software calls this location unreliable")
@@ -204,11 +196,8 @@ def _gbm_subthreshold(_fields: Fields, notice: Notice) -> Notice:
 
 
 def _icecube_id(fields: Fields) -> str:
-    """Run and event without zeros in front; a third number, of the readout's part, is not in the classic form."""
-    for ident in fields.texts("id"):
-        if found := re.fullmatch(r"(\d{1,10})_(\d{1,12})(?:_\d+)?", ident, re.ASCII):
-            return f"{int(found[1])}_{int(found[2])}"
-    return first_id(fields)
+    """Run and event, as in the classic form."""
+    return next((pair for ident in fields.texts("id") if (pair := run_and_event(ident))), "") or first_id(fields)
 
 
 def _lvk_neutrinos(fields: Fields, notice: Notice) -> Notice:
@@ -227,6 +216,8 @@ def _lvk_neutrinos(fields: Fields, notice: Notice) -> Notice:
     if len(events) > 1:
         fields.warn(f"{len(events)} neutrinos coincide; the position is that of the one with the least p-value")
     wave = fields.text("ref_ID")
+    if not p_values or min(p_values) > ASSOCIATED_P_VALUE:
+        notice = replace(notice, related=())
     return replace(
         notice,
         role=SUPEREVENT_ROLES.get(wave[:1], notice.role) if notice.role is Role.OBSERVATION else notice.role,
@@ -276,6 +267,13 @@ def _corners(fields: Fields, ra: float | None, dec: float | None) -> list[tuple[
         y = math.cos(centre) * math.sin(north) - math.sin(centre) * math.cos(north) * math.cos(east)
         plane.append((math.cos(north) * math.sin(east) / cosine, y / cosine))
     return plane
+
+
+def _superk(fields: Fields, notice: Notice) -> Notice:
+    """Known by the number of the classic form, or by its name if there is no other."""
+    name = first_id(fields)
+    named = notice.trigger_id and name and notice.trigger_id != f"superk:{name}"
+    return replace(notice, aliases=(f"superk:{name}",) if named else ())
 
 
 def _svom(fields: Fields, notice: Notice) -> Notice:
@@ -351,6 +349,7 @@ TOPICS: Final[Mapping[str, Topic]] = {
         # The number of the classic form, so that both are one trigger.
         ident=lambda fields: fields.text("trigger_number") or first_id(fields),
         containment=0.68,
+        refine=_superk,
     ),
     "km3net": Topic(name="km3net.alert", mission="KM3NeT", messenger=Messenger.NEUTRINO, namespace="km3net"),
     "einstein_probe": Topic(

@@ -19,6 +19,7 @@ from schemas.errors import BadInput, BadNotice, Reason
 from schemas.gcn import FITS_MAGIC, MAX_LINKS, content_ivorn, fits_of_base64, is_link
 from schemas.localisation import InlineMap
 from schemas.records import Citation, Kind, Message, Messenger, Notice, Role
+from schemas.references import trigger_id_of
 from schemas.voevent import us_from_scale
 
 TOPIC: Final = "igwn.gwalert"
@@ -122,6 +123,7 @@ def lvk_notice(record: JsonObject, message: Message) -> Notice:
         citations=_citations(external),
         params=flat_params(record),
         warnings=tuple(fields.warnings),
+        related=tuple(found for found in [_external_trigger(external)] if found),
     )
 
 
@@ -171,6 +173,10 @@ def _map(fields: Fields, name: str) -> InlineMap | None:
         fields.warn(f"{name} is no sky map: {problem}")
         return None
     return InlineMap(value)
+
+
+def _external_trigger(external: Fields) -> str | None:
+    return trigger_id_of(external.text("gcn_notice_id"), external.text("observatory"))
 
 
 def _citations(external: Fields) -> tuple[Citation, ...]:

@@ -15,7 +15,10 @@ from schemas.voevent import VOEvent
 
 @dataclass(slots=True)
 class Draft:
-    """What is known of a notice so far; the fields of `schemas.records.Notice` that reading may change."""
+    """What is known of a notice so far; the fields of `schemas.records.Notice` that reading may change.
+
+    ``ident`` and ``aliases`` are without the namespace, which is that of the kind of notice; ``related`` has whole ids.
+    """
 
     ident: str | None = None
     role: Role = Role.OBSERVATION
@@ -28,6 +31,8 @@ class Draft:
     skymap_url: str | None = None
     instrument: str = ""
     names: list[str] = field(default_factory=list)
+    aliases: list[str] = field(default_factory=list)
+    related: list[str] = field(default_factory=list)
     astrophysical: bool | None = None
     classification: dict[str, float] = field(default_factory=dict)
     significance: float | None = None

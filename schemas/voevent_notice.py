@@ -62,6 +62,7 @@ _ARCMIN_DEG: Final = 1 / 60
 _MAX_RADIUS_DEG: Final = 90.0
 _BURST_NAME: Final = re.compile(r"GRB \d{6}[A-Z]?")
 _ID_LENGTH: Final = 100
+_REPLACING: Final = {"supersedes", "retraction"}
 _MAX_SERIAL: Final = 2**31 - 1
 
 
@@ -95,6 +96,8 @@ def read_voevent(message: Message) -> Notice:
         kind.refine(event, draft)
     _flags(event, draft)
     trigger_id = _trigger_id(kind, draft)
+    if kind.local_id:
+        draft.aliases.extend(_superseded(event))
     if trigger_id and kind.timed and draft.time_us is None and draft.kind is not Kind.RETRACTION:
         sent = event.place.time_text[:60]
         raise BadNotice(
@@ -130,6 +133,8 @@ def read_voevent(message: Message) -> Notice:
         citations=tuple(draft.citations),
         params=_params(event),
         warnings=tuple(draft.warnings),
+        aliases=() if trigger_id is None else tuple(f"{kind.namespace}:{alias}" for alias in draft.aliases),
+        related=tuple(dict.fromkeys(draft.related)),
     )
 
 
@@ -183,11 +188,11 @@ def _role(event: VOEvent, draft: Draft) -> Role:
 
 def _ident(event: VOEvent, kind: NoticeType) -> str | None:
     for name in kind.id_params:
-        text = re.sub(r"\s+", "_", event.values.get(name, ""))[:_ID_LENGTH]
+        text = _clean_id(event.values.get(name, ""))
         if (text.lstrip("0") or "0").lower() not in _NO_ID:
             return text
     if kind.local_id:
-        return re.sub(r"\s+", "_", event.local_id)[:_ID_LENGTH] or None
+        return _clean_id(event.local_id) or None
     return None
 
 
@@ -195,6 +200,16 @@ def _trigger_id(kind: NoticeType, draft: Draft) -> str | None:
     if not kind.namespace or not draft.ident or draft.role in {Role.UTILITY, Role.PREDICTION}:
         return None
     return f"{kind.namespace}:{draft.ident[:_ID_LENGTH]}"
+
+
+def _superseded(event: VOEvent) -> list[str]:
+    """Local parts of what it replaces in its own stream: where they are the triggers' ids, these are one trigger."""
+    cited = [VOEvent(citation.ivorn) for citation in event.citations if citation.relation in _REPLACING]
+    return [_clean_id(old.local_id) for old in cited if old.stream == event.stream and old.local_id]
+
+
+def _clean_id(text: str) -> str:
+    return re.sub(r"\s+", "_", text)[:_ID_LENGTH]
 
 
 def _serial(event: VOEvent, kind: NoticeType) -> int:

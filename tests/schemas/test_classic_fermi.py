@@ -1,12 +1,12 @@
 import pytest
 
-from schemas.classic_fermi import FERMI, GBM_CLASSES, GBM_NO_BURST, GBM_NO_BURST_PROBABILITY
+from schemas.classic_fermi import FERMI, GBM_CLASSES, GBM_NO_BURST, GBM_NO_BURST_PROBABILITY, is_burst_name_of
 from schemas.localisation import Cone, Systematics
 from schemas.records import Kind, Messenger, Role
 from tests.schemas.voevent_packets import T0_US, read
 
-PLOT = "https://heasarc.gsfc.nasa.gov/FTP/fermi/data/gbm/triggers/2020/bn200107188/quicklook/glg_locplot_all_bn200107188.png"
-LIGHT_CURVE = PLOT.replace("glg_locplot_all_bn200107188.png", "glg_lc_medres34_bn200107188.gif")
+PLOT = "https://heasarc.gsfc.nasa.gov/FTP/fermi/data/gbm/triggers/2020/bn200107810/quicklook/glg_locplot_all_bn200107810.png"
+LIGHT_CURVE = PLOT.replace("glg_locplot_all_bn200107810.png", "glg_lc_medres34_bn200107810.gif")
 
 
 def gbm(packet_type: int, date: str = "2020-01-07T04:31:00", **params: object):
@@ -31,7 +31,7 @@ def test_gbm_positions_are_68_percent_without_their_systematic_error(packet_type
     assert notice.stage == stage
     assert notice.localisation == Cone(120.5, -33.25, 1.5, 0.68, systematics)
     assert notice.trigger_time_us == T0_US
-    assert notice.names == ("bn200107188",)
+    assert notice.names == ("bn200107810",)
     assert notice.links["LightCurve_URL"] == LIGHT_CURVE
 
 
@@ -114,7 +114,7 @@ def test_what_gbms_flight_class_says_of_a_burst(index: int, percent: int, astrop
 
 def test_both_classes_are_kept():
     notice = gbm(111, Most_Likely_Index=4, Most_Likely_Prob=69, Sec_Most_Likely_Index=8, Sec_Most_Likely_Prob=13)
-    assert notice.classification == {"GRB": 0.69, "SFL": 0.13}
+    assert notice.classification == {"GRB": 0.69, "SOLAR_FLARE": 0.13}
     assert notice.astrophysical is True
 
 
@@ -198,3 +198,34 @@ def test_test_positions_are_about_no_trigger(packet_type: int):
 
 def test_every_fermi_kind_is_named_fermi():
     assert all(kind.name.startswith("FERMI_") and kind.mission == "Fermi" for kind in FERMI.values())
+
+
+def test_the_name_of_a_burst_is_an_alias_of_its_trigger():
+    assert gbm(111).aliases == gbm(115).aliases == ("fermi-gbm:bn200107810",)
+    assert gbm(110, LightCurve_URL="").aliases == ()
+
+
+def test_the_name_of_another_burst_is_none():
+    """As a notice of trigger 548841234 linked to the light curve of a burst two hours later."""
+    other = LIGHT_CURVE.replace("bn200107810", "bn200107712")
+    notice = gbm(111, LightCurve_URL=other)
+    assert (notice.names, notice.aliases) == ((), ())
+    assert "no name of trigger 600117987" in notice.warnings[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "number", "is_one"),
+    [
+        ("bn200107810", "600117987", True),
+        ("bn200107809", "600117987", True),
+        ("bn200107808", "600117987", False),
+        ("bn200107812", "600117987", False),
+        ("bn200108810", "600117987", False),
+        ("bn201307810", "600117987", False),
+        ("bn20010781", "600117987", False),
+        ("bn200107810", "1", False),
+        ("bn200107810", "bn200107810", False),
+    ],
+)
+def test_a_trigger_number_and_a_burst_name_are_both_times(name, number, is_one):
+    assert is_burst_name_of(name, number) is is_one

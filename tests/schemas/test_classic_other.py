@@ -164,6 +164,9 @@ def test_hardware_injections_are_tests():
 def test_an_external_coincidence_is_cited():
     notice = gw(152, params={"External_Ivorn": "ivo://nasa.gsfc.gcn/Fermi#GBM_Gnd_Pos"})
     assert notice.citations == (Citation("ivo://nasa.gsfc.gcn/Fermi#GBM_Gnd_Pos", "associated"),)
+    assert notice.related == ()
+    named = {"External_GCN_Notice_Id": "600117987", "External_Observatory": "Fermi"}
+    assert gw(152, params=named).related == ("fermi-gbm:600117987",)
 
 
 def svom(packet_type: int, local: str, instrument: str = "ECLAIRs", **parts: object):

@@ -166,6 +166,45 @@ def test_gbm_names_stand_for_numbers_that_are_not_given():
     page = "http://heasarc.gsfc.nasa.gov/FTP/fermi/data/gbm/triggers/2024/bn240812094"
     notice = read("fermi/gbm/trigger", id="745121685", subtype="GROUND_POSITION", data_archive_page=page)
     assert (notice.trigger_id, notice.names) == ("fermi-gbm:745121685", ("bn240812094",))
+    assert notice.aliases == ("fermi-gbm:bn240812094",)
+
+
+def test_a_gbm_notice_cannot_call_another_burst_its_own():
+    """Else one notice could make one trigger of any two."""
+    notice = read("fermi/gbm/trigger", id=["745121685", "bn170817529"], subtype="GROUND_POSITION")
+    assert (notice.names, notice.aliases) == (("bn170817529",), ())
+    page = "http://heasarc.gsfc.nasa.gov/FTP/fermi/data/gbm/triggers/2017/bn170817529"
+    notice = read("fermi/gbm/trigger", id="745121685", subtype="GROUND_POSITION", data_archive_page=page)
+    assert (notice.names, notice.aliases) == ((), ())
+
+
+def test_super_kamiokande_is_known_by_number_and_by_name():
+    both = read("superk/sn_alert", id="SN.095001.000001", trigger_number=10070)
+    assert (both.trigger_id, both.aliases) == ("superk:10070", ("superk:SN.095001.000001",))
+    name = read("superk/sn_alert", id="SN.095001.000001")
+    assert (name.trigger_id, name.aliases) == ("superk:SN.095001.000001", ())
+
+
+@pytest.mark.parametrize(
+    ("schema", "fields", "related"),
+    [
+        ("swift/bat/guano", {"follow_up_event": "Fermi 694215970"}, ("fermi-gbm:694215970",)),
+        ("swift/bat/guano", {"follow_up_event": "the sky"}, ()),
+        ("km3net/alert", {"ref_ID": "bn240812094", "ref_instrument": "Fermi-GBM"}, ("fermi-gbm:bn240812094",)),
+        ("km3net/alert", {"ref_ID": "137840_57034692", "ref_instrument": "IceCube"}, ("icecube:137840_57034692",)),
+        ("km3net/alert", {"ref_ID": "1234567", "ref_type": "GRB"}, ()),
+        (
+            "km3net/alert",
+            {"ref_ID": "S230914ak", "reference": {"gcn.notices.LVK.alert": "S230914ak-2-Preliminary", "atel": 123}},
+            ("lvk:S230914ak",),
+        ),
+        ("icecube/lvk_nu_track_search", {"ref_ID": "S230914ak", "pval_generic": 0.004}, ("lvk:S230914ak",)),
+        ("icecube/lvk_nu_track_search", {"ref_ID": "S230914ak", "pval_generic": 0.3, "pval_bayesian": 0.05}, ()),
+        ("icecube/lvk_nu_track_search", {"ref_ID": "S230914ak", "pval_generic": None}, ()),
+    ],
+)
+def test_what_a_notice_refers_to_is_a_related_trigger(schema, fields, related):
+    assert read(schema, **fields).related == related
 
 
 def test_a_retraction_by_gbm_comes_last():

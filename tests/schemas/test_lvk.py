@@ -125,17 +125,18 @@ def test_the_events_own_map_comes_before_the_combined_one():
 
 
 @pytest.mark.parametrize(
-    ("changes", "cited"),
+    ("changes", "cited", "related"),
     [
-        ({}, "ivo://nasa.gsfc.gcn/Fermi#GBM_Fin_Pos2023-05-18"),
-        ({"ivorn": ""}, "Fermi 600117987"),
-        ({"ivorn": None, "gcn_notice_id": "bn230518541"}, "Fermi bn230518541"),
-        ({"ivorn": None, "observatory": None}, "600117987"),
-        ({"ivorn": None, "gcn_notice_id": None}, None),
+        ({}, "ivo://nasa.gsfc.gcn/Fermi#GBM_Fin_Pos2023-05-18", ("fermi-gbm:600117987",)),
+        ({"ivorn": ""}, "Fermi 600117987", ("fermi-gbm:600117987",)),
+        ({"ivorn": None, "gcn_notice_id": "bn230518541"}, "Fermi bn230518541", ("fermi-gbm:bn230518541",)),
+        ({"ivorn": None, "observatory": None}, "600117987", ()),
+        ({"ivorn": None, "gcn_notice_id": None}, None, ()),
     ],
 )
-def test_an_external_coincidence_is_cited(changes, cited):
+def test_an_external_coincidence_is_cited_and_is_the_same_event(changes, cited, related):
     notice = read_superevent(external_coinc=external(**changes))
+    assert notice.related == related
     assert notice.citations == (() if cited is None else (Citation(cited, "associated"),))
     assert notice.params["external_coinc.time_difference"] == "1.7"
 

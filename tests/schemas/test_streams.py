@@ -73,3 +73,11 @@ def test_a_chime_retraction():
     notice = read(None, CHIME, ivorn="ivo://ca.chimenet.frb/FRB-RETRACTION-#1")
     assert notice.kind is Kind.RETRACTION
     assert notice.localisation is None
+
+
+def test_a_stream_whose_names_are_the_notices_own_has_one_trigger_for_what_it_replaces():
+    old, other = "ivo://nvo.caltech/voeventnet/MLSOT?1103020182044130863", "ivo://nvo.caltech/voeventnet/catot#7"
+    cites = [(old, "supersedes"), (other, "supersedes"), ("ivo://nvo.caltech/voeventnet/mlsot#8", "followup")]
+    notice = read(ivorn="ivo://nvo.caltech/voeventnet/mlsot#1404250182044126329", cites=cites)
+    assert notice.trigger_id == "crts:1404250182044126329"
+    assert notice.aliases == ("crts:1103020182044130863",)
