@@ -16,7 +16,6 @@ from matchers.explain import Explanation, delay
 from schemas.records import Coincidence, State
 
 MOST_ROWS: Final = 25
-_STATE_STYLES: Final = {State.PROPOSED: "green", State.UPDATED: "cyan", State.WITHDRAWN: "dim"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +68,6 @@ def coincidence_table(coincidences: Sequence[Coincidence], most: int = MOST_ROWS
     table.add_column("prob", justify="right", no_wrap=True)
     table.add_column("chance", justify="right", no_wrap=True)
     table.add_column("mag", justify="right", no_wrap=True)
-    table.add_column("state", no_wrap=True)
     places: dict[str, int] = {}
     tests = [coincidence.trigger.test for coincidence in coincidences[:most]]
     mark = " *" if not all(tests) else ""
@@ -87,12 +85,13 @@ def coincidence_table(coincidences: Sequence[Coincidence], most: int = MOST_ROWS
             "-" if worth is None else _short(worth.posterior),
             "-" if worth is None else _short(worth.chance_probability),
             _magnitude(coincidence),
-            Text(coincidence.state.value, style=_STATE_STYLES[coincidence.state]),
             style="dim" if withdrawn else "",
         )
     notes = []
     if len(coincidences) > most:
         notes.append(f"and {len(coincidences) - most} more")
+    if any(coincidence.state is State.WITHDRAWN for coincidence in coincidences[:most]):
+        notes.append("withdrawn are those without a number")
     if any(coincidence.statistics for coincidence in coincidences[:most]):
         notes.append("prob: of being the counterpart; chance: of an unrelated object as near by chance")
     if any(tests):

@@ -62,7 +62,16 @@ from matchers.selection import Selection, fields_of_conditions
 from schemas import bounded, bounded_json, classic_fermi, classic_gamma, classic_other, classic_swift, moc, reading, xml
 from schemas.bounded_json import JsonLimits
 from schemas.coincidence import from_json
-from schemas.coincidence_documents import json_schema
+from schemas.coincidence_documents import (
+    AnnotationDocument,
+    CoincidenceDocument,
+    EvidenceDocument,
+    LinkDocument,
+    MeasurementDocument,
+    RateDocument,
+    StatisticsDocument,
+    json_schema,
+)
 from schemas.errors import Reason
 from schemas.gcn_topics import TOPICS
 from schemas.notice_types import NoticeType
@@ -197,7 +206,9 @@ def test_every_section_is_documented():
 
 def test_every_field_of_a_condition_is_documented():
     rows = tables("docs/configuration.md")["Fields of a condition"]
-    assert [name for row in rows for name in code(row[1])] == list(fields_of_conditions())
+    documented = [name for row in rows for name in code(row[1])]
+    assert len(documented) == len(set(documented))
+    assert set(documented) == set(fields_of_conditions())
 
 
 def test_the_conditions_that_are_shown_can_be_read():
@@ -327,9 +338,13 @@ def test_every_make_target_that_is_named_exists():
 # --- outputs ---------------------------------------------------------------------------------------------------------
 
 
+EXPLAINED_BELOW = {"evidence", "statistics"}
+"""Records whose fields have a table of their own."""
+
+
 def schema_fields(schema: dict[str, Any], node: dict[str, Any], prefix: str = "") -> Iterator[str]:
     for name, field in node["properties"].items():
-        if "$ref" in field:
+        if "$ref" in field and name not in EXPLAINED_BELOW:
             yield from schema_fields(schema, schema["$defs"][field["$ref"].rsplit("/", 1)[1]], f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}"
@@ -338,6 +353,33 @@ def schema_fields(schema: dict[str, Any], node: dict[str, Any], prefix: str = ""
 def test_every_field_of_a_coincidence_is_documented():
     schema = json_schema()
     assert first_cells("docs/outputs.md", "A coincidence") == list(schema_fields(schema, schema))
+    meanings = {code(row[0])[0]: row[2] for row in tables("docs/outputs.md")["A coincidence"]}
+    for name, of_one in (("object.light_curve", MeasurementDocument), ("trigger.linked", LinkDocument)):
+        assert [field for field in of_one.model_fields if f"`{field}`" not in meanings[name]] == []
+    assert first_cells("docs/outputs.md", "Annotations") == list(AnnotationDocument.model_fields)
+
+
+def told_of(document: type[BaseModel], prefix: str = "", names: tuple[str, ...] = ()) -> Iterator[str]:
+    """A line of the table of statistics for each field, or each of these."""
+    for name, field in document.model_fields.items():
+        if name in names or (not names and name != "rates"):
+            extra: Any = field.json_schema_extra or {}
+            cells = (f"`{prefix}{name}`", extra.get("unit", ""), field.description, extra.get("source", ""))
+            yield f"| {' | '.join(cells)} |"
+
+
+def test_every_statistic_is_documented_with_unit_sentence_and_source():
+    own = ("delta_t_s", "separation_deg", "credible_level", "probability_density_per_sr", "overlap", "area_90_deg2")
+    lines = [
+        *told_of(CoincidenceDocument, names=own),
+        *told_of(LinkDocument, "trigger.linked[].", ("delta_t_s", "overlap", "far_per_year")),
+        *told_of(RateDocument, "evidence.rates[]."),
+        *told_of(EvidenceDocument, "evidence."),
+        *told_of(StatisticsDocument, "statistics."),
+    ]
+    section = text_of("docs/outputs.md").partition("### What a coincidence is worth")[2].partition("\n### ")[0]
+    documented = [line for line in section.splitlines() if line.startswith("| `")]
+    assert documented == lines, "the table is to be:\n" + "\n".join(lines)
 
 
 def test_every_topic_in_kafka_is_documented():
