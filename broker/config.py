@@ -19,10 +19,11 @@ from broker.store.options import StoreOptions
 from broker.substreams import SubstreamOptions
 from matchers.cuts import Cuts
 from matchers.options import BUILTIN
+from matchers.revisions import RevisionOptions
 from schemas.errors import ConfigurationError
 from schemas.survey import SURVEYS
 
-_DECIDING = {"cuts", "survey_cuts", "triggers", "matchers"}
+_DECIDING = {"cuts", "survey_cuts", "triggers", "revisions", "matchers"}
 Section = Options
 
 
@@ -121,6 +122,7 @@ class Config(Section):
         default_factory=dict, description="By survey: keys of `[cuts]` that differ for it."
     )
     triggers: TriggersSection = TriggersSection()
+    revisions: RevisionOptions = RevisionOptions()
     matchers: dict[str, MatcherSection] = Field(default_factory=dict, validate_default=True)
     lsst: LsstSection = LsstSection()
     voevent: VoeventSection = VoeventSection()

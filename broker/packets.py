@@ -24,7 +24,7 @@ def packets_to_keep(
     stored
         The batch's alerts that are new.
     changes
-        What the batch changed: alerts that are named there matched.
+        What the batch changed, be it published or not: alerts that are named there matched.
     policy
         For alerts that did not match.
     stripped

@@ -26,6 +26,7 @@ from broker.store.options import PacketPolicy
 from broker.store.records import Batch, Capped, CoincidenceEntry, Entry, KeptNotice, KeptSkyMap, NoticeEntry
 from broker.substreams import Router, Substream, SubstreamOptions, night_of_instant
 from matchers.engine import Engine
+from matchers.ledger import Changes
 from schemas.errors import Reason
 from schemas.reading import MapFile
 from schemas.records import Alerts, Coincidence, Message, Notice, Receipt, Rejection
@@ -37,6 +38,8 @@ log = structlog.get_logger()
 
 MAPS = "maps"
 """The source of linked sky maps, in the store and in metrics."""
+ASSESSMENT = "assessment"
+"""The source of what the passing of time changes."""
 
 
 def make_engine(config: Config, matchers: Sequence[Matcher], software: str) -> Engine:
@@ -49,6 +52,7 @@ def make_engine(config: Config, matchers: Sequence[Matcher], software: str) -> E
         software=software,
         config_hash=config.fingerprint(),
         retention_us=round(config.store.retention_d * US_PER_DAY),
+        revisions=config.revisions,
     )
 
 
@@ -191,9 +195,14 @@ class Pipeline:
         receipt: Receipt = await self._whole(self._take_skymap(trigger_id, ivorn, url, message))
         return receipt
 
-    async def act(self, source: str, act: Callable[[], Iterable[list[Coincidence]]]) -> None:
+    async def act(self, source: str, act: Callable[[], Iterable[Changes]]) -> None:
         """Do something to the engine in a turn, and keep what it changed under the name of a source."""
         await self._whole(self._act(source, act))
+
+    async def reassess(self) -> None:
+        """Assess all that stands anew, if an hour of the clock has passed."""
+        if self.engine.is_reassessment_due(self._clock()):
+            await self.act(ASSESSMENT, lambda: self.engine.reassess(self._clock()))
 
     async def close(self) -> None:
         """Wait for what is under way."""
@@ -216,8 +225,7 @@ class Pipeline:
 
         async def work() -> Batch:
             changes, stored, noted = await self._match(read.alerts, read.heard)
-            linked, changed = await self._link(read.maps, rejected)
-            changes += changed
+            linked = await self._link(read.maps, rejected, changes)
             bad = {rejection.origin for rejection in rejected}
             bodies = {message.origin: message.body for message in messages if message.origin in bad}
             return Batch(
@@ -225,12 +233,13 @@ class Pipeline:
                 positions=positions,
                 stored=stored,
                 noted=noted,
-                packets=packets_to_keep(messages, stored, changes, self._packets, read.stripped),
+                packets=packets_to_keep(messages, stored, changes.all(), self._packets, read.stripped),
                 notices=[KeptNotice(n.message, self._clock(), n.ivorn, n.trigger_id) for n in notices],
                 skymaps=linked,
                 rejected=[(rejection, bodies.get(rejection.origin, b"")) for rejection in rejected],
-                changes=changes,
-                **await self._addressed(changes, notices if relayed else ()),
+                changes=changes.published,
+                quiet=changes.quiet,
+                **await self._addressed(changes.published, notices if relayed else ()),
             )
 
         await self._in_turn(work, messages, perf_counter() - began_s)
@@ -251,15 +260,14 @@ class Pipeline:
             now_us = self._clock()
             changes = await _in_steps(self.engine.put_skymap(trigger_id, ivorn, skymap, now_us))
             kept = KeptSkyMap(trigger_id=trigger_id, ivorn=ivorn, url=url, body=message.body, heard_us=now_us)
-            return Batch(source=MAPS, skymaps=[kept], changes=changes, **await self._addressed(changes))
+            return await self._batch(MAPS, changes, skymaps=[kept])
 
         await self._in_turn(work, [message], perf_counter() - began_s)
         return Receipt(0 if rejected else 1, tuple(rejected))
 
-    async def _act(self, source: str, act: Callable[[], Iterable[list[Coincidence]]]) -> None:
+    async def _act(self, source: str, act: Callable[[], Iterable[Changes]]) -> None:
         async def work() -> Batch:
-            changes = await _in_steps(iter(act()))
-            return Batch(source=source, changes=changes, **await self._addressed(changes))
+            return await self._batch(source, await _in_steps(act()))
 
         await self._in_turn(work, [], 0.0)
 
@@ -294,29 +302,28 @@ class Pipeline:
 
     async def _match(
         self, alerts: Sequence[Alerts], heard: Sequence[tuple[Notice, SkyMap | None]]
-    ) -> tuple[list[Coincidence], list[Alerts], list[Alerts]]:
+    ) -> tuple[Changes, list[Alerts], list[Alerts]]:
         """What alerts and notices changed, which alerts are new, and which were cut."""
-        changes: list[Coincidence] = []
         stored, noted = [], []
         for part in alerts:
             self._clock.saw(int(part.time_us.max(initial=0)))
             for first in range(0, len(part), self._step_alerts):
-                taken = self.engine.add_alerts(part.take(slice(first, first + self._step_alerts)), self._clock())
-                changes += taken.changes
+                taken = self.engine.add_alerts(part.take(slice(first, first + self._step_alerts)))
                 stored.append(taken.stored)
                 noted.append(taken.noted)
                 await asyncio.sleep(0)
+        changes = await _in_steps(self.engine.assess(self._clock()))
         for notice, skymap in heard:
             self._clock.saw(notice.issued_us or 0)
-            changes += await _in_steps(self.engine.put_notice(notice, skymap, self._clock()))
+            changes.add(await _in_steps(self.engine.put_notice(notice, skymap, self._clock())))
+        changes.add(await _in_steps(self.engine.reassess(self._clock())))
         return changes, [part for part in stored if len(part)], [part for part in noted if len(part)]
 
     async def _link(
-        self, maps: Sequence[tuple[MapFile, SkyMap]], rejected: list[Rejection]
-    ) -> tuple[list[KeptSkyMap], list[Coincidence]]:
-        """Give maps that came by themselves to the notices that link to them."""
+        self, maps: Sequence[tuple[MapFile, SkyMap]], rejected: list[Rejection], changes: Changes
+    ) -> list[KeptSkyMap]:
+        """Give maps that came by themselves to the notices that link to them, and add what that changes."""
         kept: list[KeptSkyMap] = []
-        changes: list[Coincidence] = []
         for file, skymap in maps:
             notice = linking_notice(file.origin, file.body, self.engine.unmapped())
             if notice is None or notice.trigger_id is None:
@@ -324,7 +331,7 @@ class Pipeline:
                 rejected.append(Rejection(file.origin, Reason.UNLINKED, told))
                 continue
             now_us = self._clock()
-            changes += await _in_steps(self.engine.put_skymap(notice.trigger_id, notice.ivorn, skymap, now_us))
+            changes.add(await _in_steps(self.engine.put_skymap(notice.trigger_id, notice.ivorn, skymap, now_us)))
             kept.append(
                 KeptSkyMap(
                     trigger_id=notice.trigger_id,
@@ -334,7 +341,12 @@ class Pipeline:
                     heard_us=now_us,
                 )
             )
-        return kept, changes
+        return kept
+
+    async def _batch(self, source: str, changes: Changes, **fields: Any) -> Batch:
+        """A batch of these changes, within a turn."""
+        told: dict[str, Any] = {"changes": changes.published, "quiet": changes.quiet}
+        return Batch(source=source, **told, **fields, **await self._addressed(changes.published))
 
     async def _addressed(self, changes: Sequence[Coincidence], notices: Sequence[Notice] = ()) -> dict[str, Any]:
         """Outbox and capped changes, for a batch; within a turn."""
@@ -375,10 +387,10 @@ class Inlet:
         return await self._take(messages, positions)
 
 
-async def _in_steps(steps: Iterator[list[Coincidence]]) -> list[Coincidence]:
+async def _in_steps(steps: Iterable[Changes]) -> Changes:
     """All changes of a search, with the loop free between its steps."""
-    changes: list[Coincidence] = []
+    changes = Changes()
     for found in steps:
-        changes += found
+        changes.add(found)
         await asyncio.sleep(0)
     return changes

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -141,12 +142,15 @@ class Player:
         for _, _, event in heapq.merge(notices, *batches, key=lambda timed: timed[:2]):
             if isinstance(event, Notice):
                 log.debug("notice", type=event.notice_type, trigger=event.trigger_id, origin=event.message.origin)
-                for changes in self.engine.put_notice(event, self._skymap(event), issue_time_us(event)):
-                    self._publish(changes)
-                yield 1
+                now_us, taken = issue_time_us(event), 1
+                steps = self.engine.put_notice(event, self._skymap(event), now_us)
             else:
-                self._publish(self.engine.add_alerts(event, int(event.time_us[-1])).changes)
-                yield len(event)
+                now_us, taken = int(event.time_us[-1]), len(event)
+                self.engine.add_alerts(event)
+                steps = self.engine.assess(now_us)
+            for changes in chain(steps, self.engine.reassess(now_us)):
+                self._publish(changes.published)
+            yield taken
 
     def _batches(self, alerts: Alerts, notices_us: Ints) -> Iterator[Timed]:
         """Alerts of one survey, in order, a batch at a time: time of the first, 1 (after notices), and the batch."""

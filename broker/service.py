@@ -224,6 +224,7 @@ class Service:
                 expiring = self.store.expire(engine.horizon_us, gone)
                 await asyncio.to_thread(engine.index.grow)
             await expiring
+            await self.pipeline.reassess()
             sealed = await self.store.seal(engine, self.pipeline.turn)
             if gone or sealed:
                 log.info("maintained", expired_triggers=len(gone), sealed_alerts=sealed)

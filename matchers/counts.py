@@ -24,6 +24,8 @@ class Counts:
         Triggers by the matcher that searches for their counterparts.
     changes
         Revisions by state.
+    quiet
+        What differed too little for a revision, and was only kept.
     expired_alerts, expired_triggers
         What was dropped with age.
     """
@@ -40,5 +42,6 @@ class Counts:
     late_skymaps: int = 0
     windows: Counter[str] = field(default_factory=Counter)
     changes: Counter[str] = field(default_factory=Counter)
+    quiet: int = 0
     expired_alerts: int = 0
     expired_triggers: int = 0

@@ -1,36 +1,50 @@
 """All of matching tied together: alerts and notices in, changes of coincidences out. Pure, and without a clock.
 
 Whatever the order and the batches in which the same alerts and notices come, the coincidences that stand in the end are
-the same, as each is judged from all that is stored of its object and its trigger. (What expired is stored no more.)
+the same, as each is judged from all that is stored of its object and its trigger, and worth what all that stand with it
+and all that is stored say. (What expired is stored no more.)
 """
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby
+from itertools import chain, groupby
 from operator import itemgetter
 
 import numpy as np
 
-from matchers.case import Case
+from matchers.assessing import Assessor, Surroundings
+from matchers.background import Background
+from matchers.cases import Cases
 from matchers.counts import Counts
 from matchers.cuts import Cuts
 from matchers.index import AlertIndex, ObjectKey, Snapshot
 from matchers.judge import Matcher
-from matchers.ledger import Cause
+from matchers.ledger import Cause, Changes, GroupKey
+from matchers.neighbourhood import Neighbourhood
+from matchers.revisions import Notability, RevisionOptions
+from matchers.search import Search
 from matchers.triggers import TriggerBook
 from matchers.verdicts import Opened, StoredObjects, Verdicts, batched
+from schemas.annotations import Annotation
 from schemas.errors import ConfigurationError
 from schemas.records import Alerts, Coincidence, Notice, Provenance, Role, Trigger, Window
 from schemas.sky import SkyMap
 from schemas.times import US_PER_DAY, US_PER_S
 
-EXPIRY_STEP_US = 3600 * US_PER_S
-"""Things expire at full hours of the data's clock, so that it does not matter how often `Engine.expire` is called."""
+HOUR_US = 3600 * US_PER_S
+"""Things expire, and what stands is assessed again, at full hours of the data's clock, so that it does not matter how
+often `Engine.expire` and `Engine.reassess` are called."""
 _FOUND_AT_ONCE = 1 << 14
 """So many stored alerts are gathered in one step..."""
 _JUDGED_AT_ONCE = 128
 """...and so many objects judged."""
+Touched = defaultdict[GroupKey, set[str]]
+"""Names of objects that are to be judged, by trigger and matcher."""
+_END = object()
+_YEAR_US = 365.25 * US_PER_DAY
+_LEAST_SPAN_US = 30 * US_PER_DAY
+"""The rate of triggers is that of so long a time at least: three on the first day are not a thousand a year."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -39,8 +53,6 @@ class Taken:
 
     Attributes
     ----------
-    changes
-        The revisions to publish, sorted by trigger, matcher and object.
     stored
         The alerts that are stored now and were not before.
     noted
@@ -48,13 +60,15 @@ class Taken:
         their objects counts.
     """
 
-    changes: list[Coincidence]
     stored: Alerts
     noted: Alerts
 
 
 class Engine:
-    """Alerts, notices and maps in; new revisions of coincidences out, in a stated order.
+    """Alerts, notices, maps and annotations in; new revisions of coincidences out, in a stated order.
+
+    There are two layers: objects are *judged* at once, and groups of verdicts (of one trigger and matcher) *assessed*
+    afterwards; only then is something published. What takes long comes in steps of some 10 ms, each with its `Changes`.
 
     Parameters
     ----------
@@ -68,6 +82,10 @@ class Engine:
         For the provenance of coincidences.
     retention_us
         Alerts and triggers are kept at least so long (see `expire`).
+    revisions
+        Which differences are published.
+    neighbourhood
+        What catalogues say of objects.
 
     Raises
     ------
@@ -85,28 +103,42 @@ class Engine:
         software: str = "",
         config_hash: str = "",
         retention_us: int = 20 * US_PER_DAY,
+        revisions: RevisionOptions | None = None,
+        neighbourhood: Neighbourhood | None = None,
     ) -> None:
         self._matchers = _by_name(matchers)
         self._cuts, self._carried, self._include_tests = cuts, carried, include_tests
         self._retention_us = retention_us
-        self._cases: dict[str, Case] = {}
+        self._cases = Cases()
         self.index = AlertIndex()
         self.book = TriggerBook()
         self.counts = Counts()
-        self._verdicts = Verdicts(Provenance(software, config_hash, ()), self.counts)
+        self._verdicts = Verdicts(Provenance(software, config_hash, ()), neighbourhood or Neighbourhood())
         self.ledger = self._verdicts.ledger
+        self._assessor = Assessor(self.ledger, Notability(revisions or RevisionOptions()), self.counts)
+        self._backgrounds: Mapping[str, Background] = {}
+        self._background_hour: int | None = None
+        self._assessed_hour: int | None = None
 
     def triggers(self) -> Iterator[Trigger]:
         """All triggers that are remembered, sorted by id: searched or not, retracted or not."""
         return iter(self.book)
+
+    def standing(self, trigger_id: str | None = None) -> list[Coincidence]:
+        """What stands (of a trigger) as it is judged now, sorted by id, under the last revision's number.
+
+        Nothing in it is further from what was published than the thresholds admit; the statistics are those of the
+        last assessment (see `reassess`).
+        """
+        return self.ledger.standing(trigger_id and self._cases.resolve(trigger_id))
 
     @property
     def horizon_us(self) -> int:
         """Nothing before it is stored any more; it moves with `expire`. Far in the past as long as nothing expired."""
         return self._verdicts.horizon_us
 
-    def add_alerts(self, alerts: Alerts, now_us: int) -> Taken:
-        """Cut, store and match alerts of one survey.
+    def add_alerts(self, alerts: Alerts) -> Taken:
+        """Cut, store and judge alerts of one survey; `assess` then says what is to be published.
 
         Raises
         ------
@@ -130,57 +162,84 @@ class Engine:
         counts.indexed[survey] += len(added.new)
         counts.duplicates[survey] += len(kept) - len(added.new)
 
-        touched: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
+        touched: Touched = defaultdict(set)
         self._touch(touched, added.new)
         names = sorted(name for _, name in moved)
         if names and (of_moved := self.index.of_objects(survey, names)) is not None:
             self._touch(touched, of_moved)
         for name in names:
-            for said in self.ledger.of_object(survey, name):
-                touched[said.trigger.id, said.matcher].add(name)
-        stored = StoredObjects(self.index.of_objects(survey, sorted(set[str]().union(*touched.values()))))
-        changes = []
-        for trigger_id, name in sorted(touched):
-            opened = self._opened(trigger_id, name)
-            if opened is not None:
-                changes += self._verdicts.settle(opened, survey, touched[trigger_id, name], stored, Cause.ALERT, now_us)
-        return Taken(changes, added.new, noted)
+            self._touch_known(touched, survey, name)
+        self._judge(touched, survey, Cause.ALERT)
+        return Taken(added.new, noted)
 
-    def put_notice(self, notice: Notice, skymap: SkyMap | None, now_us: int) -> Iterator[list[Coincidence]]:
+    def put_notice(self, notice: Notice, skymap: SkyMap | None, now_us: int) -> Iterator[Changes]:
         """Take in a notice, with the density of the position that it gives (None if it gives none); match its trigger.
 
         A notice about no trigger, and one of role utility, is counted and ignored.
 
         Returns
         -------
-        iterator of list of Coincidence
-            The revisions to publish, sorted by matcher and object, in steps of some 10 ms of work, many of which have
-            none. The trigger's new state counts at once, but what is stored or was published is judged by it only
+        iterator of Changes
+            What is to be published and kept, in steps of some 10 ms of work, many of which have nothing. The trigger's
+            new state counts at once, but what is stored or was published is judged by it only
             as the steps are taken. Between them alerts may be added and other notices put; a newer state of the same
             trigger makes the steps that are left needless, and they end.
         """
         self.counts.notices += 1
-        if notice.trigger_id is None or notice.role is Role.UTILITY:
-            self.counts.ignored_notices += 1
-            return iter(())
-        if notice.ivorn in self._cases.get(notice.trigger_id, ()):
+        case = self._cases.get(notice.trigger_id or "")
+        if case is not None and notice.ivorn in case:
             self.counts.duplicate_notices += 1
         elif not self._include_tests and notice.role in {Role.TEST, Role.MOCK}:
             self.counts.tests_left_out += 1
-        if not self._hear(notice.trigger_id, notice, skymap, now_us):
+        heard = self._cases.hear(notice, skymap, now_us)
+        if heard is None:
+            self.counts.ignored_notices += 1
             return iter(())
-        return self._refresh(notice.trigger_id, Cause.NOTICE, now_us)
+        news = (*([heard.trigger_id] if heard.news else ()), *heard.relinked)
+        return self._refresh(news, heard.merged, Cause.NOTICE, now_us)
 
-    def put_skymap(
-        self, trigger_id: str, notice_ivorn: str, skymap: SkyMap, now_us: int
-    ) -> Iterator[list[Coincidence]]:
+    def put_skymap(self, trigger_id: str, notice_ivorn: str, skymap: SkyMap, now_us: int) -> Iterator[Changes]:
         """Take in the map that a notice linked to, in place of the position that the notice gave itself.
 
         It may come before its notice, but then counts only with it. Returns as `put_notice`.
         """
         self.counts.late_skymaps += 1
-        self._hear_skymap(trigger_id, notice_ivorn, skymap, now_us)
-        return self._refresh(trigger_id, Cause.SKYMAP, now_us)
+        return self._refresh(
+            [self._cases.hear_skymap(trigger_id, notice_ivorn, skymap, now_us)], (), Cause.SKYMAP, now_us
+        )
+
+    def put_annotations(
+        self, survey: str, object_id: str, annotations: Iterable[Annotation], now_us: int
+    ) -> Iterator[Changes]:
+        """Take in what catalogues and services say of the neighbourhood of an object. Returns as `put_notice`."""
+        if self._verdicts.neighbourhood.put(survey, object_id, annotations):
+            touched: Touched = defaultdict(set)
+            if (stored := self.index.of_objects(survey, [object_id])) is not None:
+                self._touch(touched, stored)
+            self._touch_known(touched, survey, object_id)
+            self._judge(touched, survey, Cause.ANNOTATION)
+        return self.assess(now_us)
+
+    def assess(self, now_us: int) -> Iterator[Changes]:
+        """Assess what was judged since, and say what of it is to be published: by trigger, matcher and object.
+
+        Returns as `put_notice`.
+        """
+        for key in self.ledger.touched():
+            yield from self._assessor.steps(key, self._opened(*key), self._surroundings(key[1], now_us))
+
+    def reassess(self, now_us: int) -> Iterator[Changes]:
+        """Assess all that stands anew, if it has not been in this hour of the data's clock. Returns as `put_notice`."""
+        if self.is_reassessment_due(now_us):
+            self._assessed_hour = now_us // HOUR_US
+            for key in self.ledger.groups():
+                if self._opened(*key) is not None:
+                    self.ledger.touch(key)
+        return self.assess(now_us)
+
+    def is_reassessment_due(self, now_us: int) -> bool:
+        """Whether `reassess` would assess all that stands."""
+        return now_us // HOUR_US != self._assessed_hour
 
     def heard_before(self, notice: Notice) -> list[Notice]:
         """The notices of its trigger that were heard before a notice, the latest first."""
@@ -189,14 +248,14 @@ class Engine:
 
     def unmapped(self) -> Iterator[Notice]:
         """The notices with links to sky maps that have not come and would count, by trigger, oldest first."""
-        return (notice for _, case in sorted(self._cases.items()) for notice in case.unmapped())
+        return (notice for _, case in self._cases.items() for notice in case.unmapped())
 
-    def search_by(self, matchers: Sequence[Matcher], *, config_hash: str, now_us: int) -> Iterator[list[Coincidence]]:
+    def search_by(self, matchers: Sequence[Matcher], *, config_hash: str, now_us: int) -> Iterator[Changes]:
         """Search with other matchers from now on, and all that is stored anew.
 
         Returns
         -------
-        iterator of list of Coincidence
+        iterator of Changes
             As of `put_notice`, for one trigger after the other. All steps are to be taken before anything else is
             done.
 
@@ -207,25 +266,29 @@ class Engine:
         """
         self._matchers = _by_name(matchers)
         self._verdicts.made_by = replace(self._verdicts.made_by, config_hash=config_hash)
-        for trigger_id in sorted(self._cases):
-            for name in {said.matcher for said in self.ledger.of_trigger(trigger_id)} - self._matchers.keys():
-                known = [said for said in self.ledger.of_trigger(trigger_id) if said.matcher == name]
-                yield from self._verdicts.withdraw(known, Cause.NOT_SEARCHED, now_us)
-            yield from self._refresh(trigger_id, Cause.CONFIGURATION, now_us)
+        for trigger_id in self._cases:
+            known = self.ledger.of_trigger(trigger_id)
+            gone = [said for said in known if said.matcher not in self._matchers]
+            judging = [
+                self._verdicts.withdraw(gone, Cause.NOT_SEARCHED),
+                self._reopened(trigger_id, Cause.CONFIGURATION),
+            ]
+            yield from self._stepping(judging, now_us)
 
     def restore_notice(self, notice: Notice, skymap: SkyMap | None, heard_us: int) -> None:
         """Know of a notice that was put before a restart, at ``heard_us``; in the order in which they were put."""
-        if notice.trigger_id is not None and notice.role is not Role.UTILITY:
-            self._hear(notice.trigger_id, notice, skymap, heard_us)
+        self._cases.hear(notice, skymap, heard_us)
 
     def restore_skymap(self, trigger_id: str, notice_ivorn: str, skymap: SkyMap, heard_us: int) -> None:
         """Know of a map that was put before a restart; in its order among the notices."""
-        self._hear_skymap(trigger_id, notice_ivorn, skymap, heard_us)
+        self._cases.hear_skymap(trigger_id, notice_ivorn, skymap, heard_us)
 
-    def restore_coincidences(self, published: Iterable[Coincidence]) -> None:
-        """Know of coincidences as they were last published, withdrawn ones included."""
+    def restore_coincidences(self, published: Iterable[Coincidence], quiet: Iterable[Coincidence] = ()) -> None:
+        """Know of coincidences as they were last published, withdrawn ones included, and what was kept since."""
         for said in published:
             self.ledger.restore(said)
+        for kept in quiet:
+            self.ledger.restore_quiet(kept)
 
     def restore_horizon(self, horizon_us: int) -> None:
         """Drop what `expire` dropped before a restart when it moved `horizon_us` there.
@@ -239,7 +302,7 @@ class Engine:
     def reopen(self) -> None:
         """Open the windows of all triggers that were restored, once everything is; nothing is judged."""
         self.index.expire(self._verdicts.horizon_us)
-        triggers = [case.trigger for case in self._cases.values() if case.trigger is not None]
+        triggers = [case.trigger for _, case in self._cases.items() if case.trigger is not None]
         found = [(trigger, self._windows(trigger)) for trigger in triggers]
         for _, windows in found:
             self.counts.windows.update(windows.keys())
@@ -255,7 +318,7 @@ class Engine:
         before_us = now_us - self._retention_us
         open_us = self.book.earliest_open_us(now_us)
         horizon_us = before_us if open_us is None else min(before_us, open_us)
-        horizon_us -= horizon_us % EXPIRY_STEP_US
+        horizon_us -= horizon_us % HOUR_US
         if horizon_us <= self._verdicts.horizon_us:
             return []
         self._verdicts.horizon_us = horizon_us
@@ -266,81 +329,110 @@ class Engine:
             for trigger_id, case in self._cases.items()
             if case.heard_us < horizon_us and self.book.get(trigger_id) is None
         )
+        names = {name for trigger_id in gone for name in self._cases.ids(trigger_id)}
         for trigger_id in gone:
-            del self._cases[trigger_id]
+            self._cases.forget(trigger_id)
         self.counts.expired_alerts += self.index.expire(horizon_us)
-        return sorted(gone)
-
-    def _hear(self, trigger_id: str, notice: Notice, skymap: SkyMap | None, now_us: int) -> bool:
-        """Whether this was news."""
-        case = self._cases.setdefault(trigger_id, Case(now_us))
-        news = case.hear(notice, skymap)
-        if news:
-            case.heard_us = max(case.heard_us, now_us)
-            case.fold()
-        return news
-
-    def _hear_skymap(self, trigger_id: str, ivorn: str, skymap: SkyMap, now_us: int) -> None:
-        case = self._cases.setdefault(trigger_id, Case(now_us))
-        case.hear_skymap(ivorn, skymap)
-        case.heard_us = max(case.heard_us, now_us)
-        case.fold()
+        return sorted(names)
 
     def _opened(self, trigger_id: str, name: str) -> Opened | None:
         trigger, window = self.book.get(trigger_id), self.book.windows(trigger_id).get(name)
         return None if trigger is None or window is None else Opened(self._matchers[name], trigger, window)
 
-    def _touch(self, touched: Mapping[tuple[str, str], set[str]], alerts: Alerts) -> None:
-        """Add the objects that have a matching alert among these, by trigger and matcher."""
+    def _touch(self, touched: Touched, alerts: Alerts) -> None:
+        """Add the objects that have a matching alert among these."""
         for hit in self.book.holding(alerts):
             names = _matching_objects(self._matchers[hit.matcher], hit.trigger, alerts.take(hit.rows))
             touched[hit.trigger.id, hit.matcher].update(names)
 
-    def _refresh(self, trigger_id: str, cause: Cause, now_us: int) -> Iterator[list[Coincidence]]:
+    def _touch_known(self, touched: Touched, survey: str, name: str) -> None:
+        """Add an object wherever anything is known of it."""
+        for known in self.ledger.of_object(survey, name):
+            touched[known.trigger.id, known.matcher].add(name)
+
+    def _judge(self, touched: Touched, survey: str, cause: Cause) -> None:
+        """Judge objects of one survey by all that is stored of them."""
+        stored = StoredObjects(self.index.of_objects(survey, sorted(set[str]().union(*touched.values()))))
+        for key in sorted(touched):
+            opened = self._opened(*key)
+            if opened is not None:
+                self._verdicts.judge(opened, survey, touched[key], stored, cause)
+
+    def _refresh(
+        self, trigger_ids: Iterable[str], merged: Iterable[str], cause: Cause, now_us: int
+    ) -> Iterator[Changes]:
+        """Take up the new states of triggers, and that others merged with them; the steps judge and assess."""
+        judging = [self._closed(name) for name in merged]
+        judging += [self._reopened(trigger_id, cause) for trigger_id in trigger_ids]
+        return self._stepping(judging, now_us)
+
+    def _stepping(self, judging: Sequence[Iterator[None]], now_us: int) -> Iterator[Changes]:
+        for _ in chain.from_iterable(judging):
+            yield Changes()
+        yield from self.assess(now_us)
+
+    def _closed(self, trigger_id: str) -> Iterator[None]:
+        """Close the windows of what is no trigger of its own any more; the steps withdraw."""
+        self.counts.windows.subtract(self.book.windows(trigger_id).keys())
+        self.book.remove(trigger_id)
+        return self._verdicts.withdraw(self.ledger.of_trigger(trigger_id), Cause.MERGED)
+
+    def _reopened(self, trigger_id: str, cause: Cause) -> Iterator[None]:
         """Open and close the windows of a trigger's new state; the steps judge all that lies or lay in them."""
-        case = self._cases[trigger_id]
-        trigger = case.trigger
-        said = self.ledger.of_trigger(trigger_id)
+        case = self._cases.get(trigger_id)
+        trigger = None if case is None else case.trigger
+        known = self.ledger.of_trigger(trigger_id)
         if trigger is None:
-            return self._verdicts.withdraw(said, Cause.RETRACTED, now_us) if case.retracted else iter(())
+            retracted = case is not None and case.retracted
+            return self._verdicts.withdraw(known, Cause.RETRACTED) if retracted else iter(())
         windows = self._windows(trigger)
         self.counts.windows.update(windows.keys())
         self.counts.windows.subtract(self.book.windows(trigger_id).keys())
         self.book.put(trigger, windows)
-        return self._judging(trigger, windows, said, cause, now_us)
+        return self._judging(trigger, windows, known, cause)
 
     def _judging(
-        self, trigger: Trigger, windows: Mapping[str, Window], said: Sequence[Coincidence], cause: Cause, now_us: int
-    ) -> Iterator[list[Coincidence]]:
+        self, trigger: Trigger, windows: Mapping[str, Window], known: Sequence[Coincidence], cause: Cause
+    ) -> Iterator[None]:
         stored = self.index.snapshot()
         for name, matcher in self._matchers.items():
-            known = [coincidence for coincidence in said if coincidence.matcher == name]
+            of_matcher = [coincidence for coincidence in known if coincidence.matcher == name]
             window = windows.get(name)
             if window is None:
-                why = why_not_searched(trigger, include_tests=self._include_tests)
-                steps = self._verdicts.withdraw(known, why, now_us)
+                why = why_not_searched(trigger, matcher, include_tests=self._include_tests)
+                steps = self._verdicts.withdraw(of_matcher, why)
             else:
-                steps = self._settling(Opened(matcher, trigger, window), stored, known, cause, now_us)
-            while self._is_newest(trigger) and (changes := next(steps, None)) is not None:
-                yield changes
+                self.ledger.touch((trigger.id, name))
+                steps = self._settling(Opened(matcher, trigger, window), stored, of_matcher, cause)
+            while self._is_newest(trigger) and next(steps, _END) is not _END:
+                yield
 
     def _is_newest(self, trigger: Trigger) -> bool:
-        case = self._cases.get(trigger.id)
-        return case is not None and case.trigger is trigger
+        return self.book.get(trigger.id) is trigger
 
-    def _settling(
-        self, opened: Opened, stored: Snapshot, known: Iterable[Coincidence], cause: Cause, now_us: int
-    ) -> Iterator[list[Coincidence]]:
+    def _settling(self, opened: Opened, stored: Snapshot, known: Iterable[Coincidence], cause: Cause) -> Iterator[None]:
         """Find the stored objects that match, and judge these and those that are known to have matched."""
-        objects: set[ObjectKey] = {(said.object.survey, said.object.object_id) for said in known}
+        objects: set[ObjectKey] = {(one.object.survey, one.object.object_id) for one in known}
         for alerts in stored.by_night(opened.window, most_rows=_FOUND_AT_ONCE):
             names = _matching_objects(opened.matcher, opened.trigger, alerts)
             objects.update((alerts.survey, name) for name in names)
-            yield []
+            yield
         for survey, of_survey in groupby(sorted(objects), key=itemgetter(0)):
             for some in batched((name for _, name in of_survey), _JUDGED_AT_ONCE):
-                now_stored = StoredObjects(self.index.of_objects(survey, some))
-                yield self._verdicts.settle(opened, survey, some, now_stored, cause, now_us)
+                self._verdicts.judge(opened, survey, some, StoredObjects(self.index.of_objects(survey, some)), cause)
+                yield
+
+    def _surroundings(self, matcher: str, now_us: int) -> Surroundings:
+        hour = now_us // HOUR_US
+        if hour != self._background_hour or self._backgrounds.keys() != set(self.index.surveys()):
+            self._backgrounds, self._background_hour = self.index.backgrounds(now_us), hour
+        return Surroundings(self._backgrounds, self._triggers_per_year(matcher, now_us), now_us)
+
+    def _triggers_per_year(self, matcher: str, now_us: int) -> float:
+        """Of the triggers that are remembered, those that a matcher searches, by the time since the first of them."""
+        times_us = [trigger.time_us for trigger in self.book if matcher in self.book.windows(trigger.id)]
+        span_us = max(now_us - min(times_us, default=now_us), _LEAST_SPAN_US)
+        return len(times_us) * _YEAR_US / span_us
 
     def _windows(self, trigger: Trigger) -> dict[str, Window]:
         if trigger.test and not self._include_tests:
@@ -356,15 +448,18 @@ def _by_name(matchers: Sequence[Matcher]) -> dict[str, Matcher]:
     return named
 
 
-def why_not_searched(trigger: Trigger, *, include_tests: bool) -> Cause:
-    """Why no matcher, or not a certain one, has a window for a trigger."""
+def why_not_searched(trigger: Trigger, matcher: Matcher | None, *, include_tests: bool) -> Cause:
+    """Why no matcher (None), or not a certain one, has a window for a trigger."""
     if trigger.retracted:
         return Cause.RETRACTED
     if trigger.test and not include_tests:
         return Cause.TEST
     if trigger.skymap is None:
         return Cause.NO_POSITION
-    return Cause.NOT_ASTROPHYSICAL if trigger.astrophysical is False else Cause.NOT_SEARCHED
+    if trigger.astrophysical is False:
+        return Cause.NOT_ASTROPHYSICAL
+    reclassified = isinstance(matcher, Search) and not matcher.suits(trigger)
+    return Cause.RECLASSIFIED if reclassified else Cause.NOT_SEARCHED
 
 
 def _matching_objects(matcher: Matcher, trigger: Trigger, inside: Alerts) -> set[str]:

@@ -71,7 +71,7 @@ def explain(
                 keep, failed = cuts[one.survey].apply(one, carried[one.survey])
                 cut = () if keep[0] else tuple(f"cut by {reason}" for reason in failed)
                 if not searches:
-                    why = f"not searched: {why_not_searched(trigger, include_tests=include_tests)}"
+                    why = f"not searched: {why_not_searched(trigger, None, include_tests=include_tests)}"
                     yield _explanation(trigger, "", one, (why, *cut))
                 for matcher, window in searches:
                     yield _explanation(trigger, matcher.name, one, (*cut, *_against(matcher, window, trigger, one)))

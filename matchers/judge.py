@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b
@@ -10,9 +11,14 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from matchers.light_curves import evidence
+from matchers.neighbourhood import packet_annotations
 from matchers.rank import overlap
+from matchers.rates import RateHistogram
 from matchers.windows import rows_inside
+from schemas.annotations import Annotation, Target
 from schemas.records import (
+    NEVER_US,
     Alerts,
     Bools,
     Coincidence,
@@ -25,9 +31,12 @@ from schemas.records import (
     Window,
 )
 from schemas.sky import SkyMap, separation_deg
+from schemas.statistics import LightCurveEvidence
 from schemas.times import US_PER_S
 
 AREA_LEVEL = 0.9
+Around = Callable[[Sequence[Target]], Sequence[tuple[Annotation, ...]]]
+"""What catalogues and services say of objects."""
 
 
 class Matcher(Protocol):
@@ -57,7 +66,12 @@ def coincidence_id(matcher: str, trigger_id: str, survey: str, object_id: str) -
 
 
 def judge(
-    matcher: Matcher, window: Window, trigger: Trigger, alerts: Alerts, provenance: Provenance
+    matcher: Matcher,
+    window: Window,
+    trigger: Trigger,
+    alerts: Alerts,
+    provenance: Provenance,
+    around: Around = lambda targets: [()] * len(targets),
 ) -> dict[str, Coincidence]:
     """The coincidences of objects with a trigger. A trigger without a sky map has none.
 
@@ -70,13 +84,16 @@ def judge(
         the others to the verdict on an object.
     provenance
         Software and configuration; its inputs are completed by those of notices and alerts.
+    around
+        Adds to what the packets carry of the neighbourhood.
 
     Returns
     -------
     dict of str to Coincidence
         By the name of the object, of those that are a coincidence.
         Revision 0, proposed, without a reason and unchanged since 1970: the ledger decides on these. Position,
-        separation, level and density are those of the first matching detection, magnitude and band of the latest.
+        separation, level and density are those of the first matching detection, magnitude, band and what the packet
+        says of the neighbourhood of the latest. The light curve is not weighed yet: see `evidence_of`.
     """
     skymap = trigger.skymap
     inside = alerts.take(rows_inside(window, alerts))
@@ -99,12 +116,15 @@ def judge(
         strict=True,
     )
     points, plain = _points(inside), _Plain.of(inside)
+    unseen = _last_non_detections(alerts)
     of_trigger, area_90_deg2 = _trigger_summary(trigger, skymap), _area_90_deg2(skymap)
     heard = {notice.message.origin for notice in (trigger.notice, trigger.localised_by) if notice}
     matching, found = matches.tolist(), {}
-    for (start, end), (away_deg, level, density) in zip(ours, position, strict=True):
+    near = around([plain.target(row, points[row].time_us) for row in first.tolist()])
+    for (start, end), (away_deg, level, density), said in zip(ours, position, near, strict=True):
         rows = [row for row in range(start, end) if matching[row]]
-        summary = plain.summary(rows, tuple(points[start:end]), start)
+        annotations = *packet_annotations(inside, rows[-1]), *said
+        summary = plain.summary(rows, tuple(points[start:end]), start, unseen, annotations)
         inputs = {*provenance.inputs, *heard, *(plain.origin[row] for row in rows)} - {""}
         found[summary.object_id] = Coincidence(
             id=coincidence_id(matcher.name, trigger.id, summary.survey, summary.object_id),
@@ -126,6 +146,28 @@ def judge(
     return found
 
 
+def evidence_of(coincidence: Coincidence, background: RateHistogram) -> LightCurveEvidence:
+    """What the light curve of a coincidence tells, compared with those of unrelated objects."""
+    found = coincidence.object
+    return evidence(
+        found.light_curve,
+        trigger_time_us=coincidence.trigger.time_us,
+        first_detection_us=found.first_detection_us,
+        last_non_detection_us=found.last_non_detection_us,
+        background=background,
+    )
+
+
+def _last_non_detections(alerts: Alerts) -> dict[str, int]:
+    """Of each object the latest visit before its first detection that, by any of its packets, did not see it."""
+    latest: dict[str, int] = {}
+    before = alerts.last_non_detection_us < alerts.first_detection_us
+    rows = np.flatnonzero(before & (alerts.last_non_detection_us != NEVER_US))
+    for name, time_us in zip(alerts.object_id[rows].tolist(), alerts.last_non_detection_us[rows].tolist(), strict=True):
+        latest[name] = max(time_us, latest.get(name, time_us))
+    return latest
+
+
 @dataclass(frozen=True, slots=True)
 class _Plain:
     """Columns of alerts as lists: one by one, their values are wanted as plain numbers and names."""
@@ -142,7 +184,18 @@ class _Plain:
         names = ("object_id", "ra_deg", "dec_deg", "first_detection_us", "origin")
         return cls(alerts.survey, *(getattr(alerts, name).tolist() for name in names))
 
-    def summary(self, rows: list[int], points: tuple[Measurement, ...], first_row: int) -> ObjectSummary:
+    def target(self, row: int, time_us: int) -> Target:
+        """What catalogues are asked about."""
+        return Target(self.survey, self.object_id[row], self.ra_deg[row], self.dec_deg[row], time_us)
+
+    def summary(
+        self,
+        rows: list[int],
+        points: tuple[Measurement, ...],
+        first_row: int,
+        last_non_detections_us: Mapping[str, int],
+        annotations: tuple[Annotation, ...],
+    ) -> ObjectSummary:
         """Of the rows of one object that match, sorted by (time, id), and its light curve, which begins at a row."""
         first = rows[0]
         matched = [points[row - first_row] for row in rows]
@@ -159,6 +212,8 @@ class _Plain:
             mag_err=matched[-1].mag_err,
             band=matched[-1].band,
             light_curve=points,
+            last_non_detection_us=last_non_detections_us.get(self.object_id[first]),
+            annotations=annotations,
         )
 
 
@@ -190,6 +245,8 @@ def _trigger_summary(trigger: Trigger, skymap: SkyMap) -> TriggerSummary:
         significance_unit=trigger.significance_unit,
         test=trigger.test,
         links=trigger.links,
+        classification=trigger.classification,
+        linked=trigger.linked,
     )
 
 

@@ -2,18 +2,22 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Annotated
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from schemas.records import Alerts, Bools, Messenger, Trigger, Window
+from matchers.selection import Selection
+from schemas.errors import ConfigurationError
+from schemas.records import Alerts, Bools, Coincidence, Messenger, Trigger, Window
 from schemas.sky import Region
 from schemas.times import US_PER_DAY, US_PER_S
 
 Seconds = Annotated[float, Field(ge=0, le=366 * 86_400)]
 Days = Annotated[float, Field(ge=0, le=366)]
 Level = Annotated[float, Field(gt=0, lt=1)]
+Classes = dict[str, Annotated[float, Field(ge=0, le=1)]]
 Missions = Annotated[tuple[str, ...], Field(strict=False)] | None
 
 
@@ -27,6 +31,26 @@ class SearchOptions(BaseModel):
         True, description="Leave out triggers of which the observatory says that they are no astrophysical event."
     )
     missions: Missions = Field(None, description="Only triggers of these missions, such as Fermi; without it all.")
+    classes_above: Classes = Field(
+        {}, description="Only triggers whose classes have at least these probabilities, such as `{ BNS = 0.1 }`."
+    )
+    classes_below: Classes = Field(
+        {}, description="Only triggers whose classes have at most these, such as `{ Terrestrial = 0.5 }`."
+    )
+    exclude: str = Field(
+        "", description="A condition, as of substreams; coincidences for which it holds are not proposed, or withdrawn."
+    )
+
+    @field_validator("exclude")
+    @classmethod
+    def _is_a_condition(cls, given: str) -> str:
+        """Find mistakes when the configuration is read."""
+        if given.strip():
+            try:
+                Selection.of(given)
+            except ConfigurationError as error:
+                raise ValueError(str(error)) from error
+        return given
 
 
 def seconds_us(seconds: float) -> int:
@@ -39,7 +63,7 @@ def days_us(days: float) -> int:
     return round(days * US_PER_DAY)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Search:
     """A matcher: alerts from ``before_us`` before to ``after_us`` after the trigger, inside its region.
 
@@ -75,10 +99,23 @@ class Search:
             return None
         if options.missions is not None and trigger.mission.casefold() not in map(str.casefold, options.missions):
             return None
-        region = self.region(trigger)
+        region = self.region(trigger) if self.suits(trigger) else None
         if region is None:
             return None
         return Window(trigger.time_us - self.before_us, trigger.time_us + self.after_us, region)
+
+    def suits(self, trigger: Trigger) -> bool:
+        """Whether a trigger is of the wanted classes; one of which no class is told is."""
+        told, options = trigger.classification, self.options
+        return not told or (
+            all(told.get(name, 0.0) >= least for name, least in options.classes_above.items())
+            and all(told.get(name, 0.0) <= most for name, most in options.classes_below.items())
+        )
+
+    @cached_property
+    def excludes(self) -> Callable[[Coincidence], bool] | None:
+        """Which coincidences are not wanted after all; None if all are."""
+        return Selection.of(self.options.exclude).holds if self.options.exclude.strip() else None
 
     def match(self, alerts: Alerts, trigger: Trigger) -> Bools:
         """Which alerts belong to new objects: none of whose detections is earlier than the window. Shape (n,)."""

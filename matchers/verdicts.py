@@ -1,16 +1,17 @@
 """Verdicts on objects, entered into the ledger: what both directions of matching do once they know what to judge."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from itertools import islice
 from typing import NamedTuple, TypeVar
 
 import numpy as np
 
-from matchers.counts import Counts
 from matchers.judge import Matcher, coincidence_id, judge
 from matchers.ledger import Cause, Ledger
+from matchers.neighbourhood import Neighbourhood
 from matchers.windows import rows_inside
-from schemas.records import Alerts, Coincidence, Ints, Provenance, State, Trigger, Window
+from schemas.records import Alerts, Coincidence, Ints, Provenance, Trigger, Window
 
 T = TypeVar("T")
 _LONG_AGO = -(1 << 63)
@@ -51,56 +52,47 @@ class Verdicts:
     made_by
         Software and configuration, for the provenance of coincidences.
     ledger
-        The coincidences as last published.
+        What holds of coincidences, and what was published.
+    neighbourhood
+        What catalogues and services say of objects.
     horizon_us
         What was published of alerts before it stands, as they are not stored any more.
     """
 
-    def __init__(self, made_by: Provenance, counts: Counts) -> None:
-        self.made_by, self._counts = made_by, counts
+    def __init__(self, made_by: Provenance, neighbourhood: Neighbourhood) -> None:
+        self.made_by, self.neighbourhood = made_by, neighbourhood
         self.ledger = Ledger()
         self.horizon_us = _LONG_AGO
 
-    def settle(
-        self, opened: Opened, survey: str, names: Iterable[str], stored: StoredObjects, cause: Cause, now_us: int
-    ) -> list[Coincidence]:
-        """Judge objects against one window by all that is stored of them; returns the revisions, sorted by object."""
+    def judge(self, opened: Opened, survey: str, names: Iterable[str], stored: StoredObjects, cause: Cause) -> None:
+        """Judge objects against one window by all that is stored of them."""
         matcher, trigger, window = opened
         identities = {name: coincidence_id(matcher.name, trigger.id, survey, name) for name in sorted(names)}
         judgeable = [name for name, identity in identities.items() if not self._is_frozen(identity)]
         alerts = stored.of(judgeable)
-        judged = {} if alerts is None else judge(matcher, window, trigger, alerts, self.made_by)
-        changes = []
+        around = partial(self.neighbourhood.around, matcher.name)
+        judged = {} if alerts is None else judge(matcher, window, trigger, alerts, self.made_by, around)
         for name in judgeable:
             verdict = judged.get(name)
             if verdict is not None:
-                changes += self._enter(identities[name], verdict, cause, now_us)
+                self.ledger.hold(verdict, cause)
             elif identities[name] in self.ledger:
-                changes += self._enter(identities[name], None, _why_not_matched(window, stored.of([name])), now_us)
-        return changes
+                self.ledger.drop(identities[name], _why_not_matched(window, stored.of([name])))
 
-    def withdraw(self, said: Iterable[Coincidence], why: Cause, now_us: int) -> Iterator[list[Coincidence]]:
-        """Withdraw coincidences, in steps of some milliseconds."""
+    def withdraw(self, known: Iterable[Coincidence], why: Cause) -> Iterator[None]:
+        """Drop verdicts, in steps of some milliseconds."""
         # Of a trigger that was forgotten, an absent position says nothing; a statement counts at any age.
-        stands = why in {Cause.NO_POSITION, Cause.NOT_SEARCHED}
-        for some in batched(said, _WITHDRAWN_AT_ONCE):
-            changes = []
+        stands = why in {Cause.NO_POSITION, Cause.NOT_SEARCHED, Cause.MERGED}
+        for some in batched(known, _WITHDRAWN_AT_ONCE):
             for last in some:
                 if not (stands and self._is_frozen(last.id)):
-                    changes += self._enter(last.id, None, why, now_us)
-            yield changes
-
-    def _enter(self, identity: str, judged: Coincidence | None, why: Cause, now_us: int) -> list[Coincidence]:
-        said = self.ledger.settle(identity, judged, why, now_us)
-        if said is None:
-            return []
-        self._counts.changes[said.state] += 1
-        return [said]
+                    self.ledger.drop(last.id, why)
+            yield
 
     def _is_frozen(self, identity: str) -> bool:
         """Whether alerts that made this coincidence have been dropped, so that it cannot be judged any more."""
-        said = self.ledger.get(identity)
-        return said is not None and said.state is not State.WITHDRAWN and said.object.first_match_us < self.horizon_us
+        verdict = self.ledger.verdict(identity)
+        return verdict is not None and verdict.object.first_match_us < self.horizon_us
 
 
 def _why_not_matched(window: Window, stored: Alerts | None) -> Cause:

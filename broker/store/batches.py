@@ -53,6 +53,11 @@ _COINCIDENCE = (
     "INSERT INTO coincidence (id, revision, state, trigger_id, changed_us, stored_us, document) "
     "VALUES (?, ?, ?, ?, ?, ?, ?)"
 )
+_STANDING = (
+    "INSERT INTO standing (id, revision, document) VALUES (?, ?, ?) "
+    "ON CONFLICT DO UPDATE SET revision = excluded.revision, document = excluded.document"
+)
+_REVISED = "DELETE FROM standing WHERE id = ? AND revision < ?"
 _OUTBOX = (
     "INSERT INTO outbox (sink, stored_us, coincidence_id, revision, substreams, notice_id) VALUES (?, ?, ?, ?, ?, ?)"
 )
@@ -118,7 +123,9 @@ class BatchChange:
             (_NOTICE, [(self.seq, *_notice_row(notice)) for notice in batch.notices]),
             (_SKYMAP, [(self.seq, *_skymap_row(skymap)) for skymap in batch.skymaps]),
             (_COINCIDENCE, [self._coincidence_row(change) for change in batch.changes]),
-            (_MATCHED, _matched_rows(batch.changes)),
+            (_REVISED, [(text(change.id), change.revision) for change in batch.changes]),
+            (_STANDING, [(text(quiet.id), quiet.revision, to_json(quiet)) for quiet in _newest(batch)]),
+            (_MATCHED, _matched_rows([*batch.changes, *batch.quiet])),
             (_ROUTED, self._routed_rows()),
             (_CAPPED, [(c.substream, c.night, text(c.coincidence_id), c.revision) for c in batch.capped]),
             (_REJECTED, [self._rejected_row(rejection, body) for rejection, body in batch.rejected]),
@@ -184,6 +191,13 @@ def _by_survey(parts: Sequence[Alerts]) -> list[Alerts]:
         if len(part):
             by_survey[part.survey].append(part)
     return [Alerts.concatenate(same) for same in by_survey.values()]
+
+
+def _newest(batch: Batch) -> list[Coincidence]:
+    """Of each coincidence what was kept last, unless a revision came after it."""
+    revisions = {change.id: change.revision for change in batch.changes}
+    last = {quiet.id: quiet for quiet in batch.quiet}
+    return [quiet for quiet in last.values() if quiet.revision >= revisions.get(quiet.id, 0)]
 
 
 def _packet_row(packet: KeptPacket) -> tuple[Any, ...]:

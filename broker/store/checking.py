@@ -33,6 +33,11 @@ def problems(database: sqlite3.Connection, folder: Path) -> Iterator[str]:
             from_json(document)
         except BadCoincidence as error:
             yield f"coincidence {identity}, revision {revision}: {error}"
+    for identity, document in database.execute("SELECT id, document FROM standing"):
+        try:
+            from_json(document)
+        except BadCoincidence as error:
+            yield f"coincidence {identity}, as it stands: {error}"
 
 
 def _wrong_files(database: sqlite3.Connection, folder: Path) -> Iterator[str]:

@@ -99,6 +99,7 @@ def _contents(database: sqlite3.Connection, folder: Path) -> dict[str, Any]:
         ],
         "coincidences": dict(database.execute(_STATES).fetchall()),
         "revisions": number("SELECT count(*) FROM coincidence"),
+        "unpublished": number("SELECT count(*) FROM standing"),
         "outboxes": [
             row | {"oldest_utc": iso_from_us(row["oldest_utc"])}
             for row in rows(

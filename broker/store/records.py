@@ -128,6 +128,8 @@ class Batch:
         What is kept as it came.
     changes
         New revisions of coincidences.
+    quiet
+        What holds now of coincidences that differ too little from their last revision for a new one.
     outbox
         What sinks are to be sent, in order. What is named must be stored, with this batch or before.
     capped
@@ -144,6 +146,7 @@ class Batch:
     notices: Sequence[KeptNotice] = ()
     skymaps: Sequence[KeptSkyMap] = ()
     changes: Sequence[Coincidence] = ()
+    quiet: Sequence[Coincidence] = ()
     outbox: Sequence[Entry] = ()
     capped: Sequence[Capped] = ()
     rejected: Sequence[tuple[Rejection, bytes]] = ()

@@ -37,6 +37,7 @@ _HEARD = """
     ORDER BY seq, late, id
 """
 _NEWEST = "SELECT document, max(revision) FROM coincidence GROUP BY id"
+_STANDING = "SELECT document FROM standing"
 _log = structlog.get_logger()
 
 
@@ -63,7 +64,7 @@ def restore(
     _restore_alerts(database, engine, known_through, restored)
     _restore_heard(database, engine, read_notice, read_skymap, restored)
     said = [from_json(document) for document, _ in database.execute(_NEWEST)]
-    engine.restore_coincidences(said)
+    engine.restore_coincidences(said, [from_json(document) for (document,) in database.execute(_STANDING)])
     restored.coincidences = len(said)
     engine.reopen()
     return restored, parts

@@ -107,6 +107,13 @@ MIGRATIONS: tuple[str, ...] = (
         name TEXT PRIMARY KEY, value INTEGER NOT NULL
     ) STRICT, WITHOUT ROWID;
     """,
+    """
+    -- What holds of a coincidence since its newest revision, where it differs from that too little for a new one.
+    CREATE TABLE standing (
+        id TEXT PRIMARY KEY, revision INTEGER NOT NULL, document TEXT NOT NULL,
+        FOREIGN KEY (id, revision) REFERENCES coincidence (id, revision) ON DELETE CASCADE
+    ) STRICT;
+    """,
 )
 
 

@@ -80,8 +80,11 @@ async def _take(engine: Engine, reader: Reader, messages: list[Message]) -> int:
         if reading.rejections:
             raise ValueError(reading.rejections[0])
         for part in _steps(reading.alerts):
-            changes += len(engine.add_alerts(part, engines.NOW_US).changes)
+            engine.add_alerts(part)
             await asyncio.sleep(0)
+    for step in engine.assess(engines.NOW_US):
+        changes += len(step.published)
+        await asyncio.sleep(0)
     return changes
 
 

@@ -46,7 +46,7 @@ async def fill(folder: Path, number: int) -> None:
         some.reliability[:] = 1.0
         for part in made.batches(some, AT_ONCE):
             now_us = int(part.time_us.max())
-            taken = engine.add_alerts(part, now_us)
+            taken = engine.add_alerts(part)
             store.commit(Batch(source="survey", positions={"alerts[0]": first}, stored=[taken.stored]))
             await asyncio.sleep(0)
         await store.seal(engine, turn)

@@ -8,6 +8,7 @@ from broker.pipeline import make_engine
 from broker.reader import Reader
 from broker.registry import make_matchers
 from matchers.engine import Engine
+from matchers.ledger import Changes
 from schemas.densities import skymap_of
 from schemas.records import Coincidence, Message
 from tests.bench import made, packets
@@ -41,7 +42,7 @@ def hear(engine: Engine, reader: Reader, message: Message) -> list[Coincidence]:
     if notice.trigger_id is None or notice.localisation is None:
         raise ValueError(f"{message.origin} has no trigger or no position")
     steps = engine.put_notice(notice, skymap_of(notice.localisation), NOW_US)
-    changes = [change for step in steps for change in step]
+    changes = Changes.of(steps).published
     if not engine.book.windows(notice.trigger_id):
         raise ValueError(f"{message.origin} opens no window")
     return changes
@@ -55,10 +56,9 @@ def take(engine: Engine, reader: Reader, messages: Sequence[Message]) -> list[Co
     ValueError
         If one is rejected.
     """
-    changes: list[Coincidence] = []
     for reading in reader.read(messages):
         if reading.rejections:
             raise ValueError(reading.rejections[0])
         for alerts in reading.alerts:
-            changes += engine.add_alerts(alerts, NOW_US).changes
-    return changes
+            engine.add_alerts(alerts)
+    return Changes.of(engine.assess(NOW_US)).published

@@ -17,6 +17,7 @@ from broker.reader import Reader
 from broker.registry import make_matchers
 from broker.store.records import Batch, CoincidenceEntry, NoticeEntry
 from broker.substreams import Router, Substream, SubstreamOptions
+from matchers.ledger import Changes
 from schemas.catalogue import SchemaCatalogue
 from schemas.errors import Reason
 from schemas.records import Coincidence, Message, State
@@ -261,7 +262,7 @@ async def test_what_the_engine_is_made_to_do_is_kept_too():
     pipe, kept = pipeline()
     await pipe.take("a", [NOTICE, ALERT])
     (proposed,) = kept.changes
-    await pipe.act("configuration", lambda: [[proposed]])
+    await pipe.act("configuration", lambda: [Changes([proposed])])
     assert (kept.batches[-1].source, kept.batches[-1].changes) == ("configuration", [proposed])
 
 

@@ -47,9 +47,9 @@ def heard(played: Player) -> list[tuple[str, int, int]]:
     given = []
     add, put = played.engine.add_alerts, played.engine.put_notice
 
-    def add_alerts(batch, now_us):
-        given.append((batch.survey, len(batch), now_us - T0))
-        return add(batch, now_us)
+    def add_alerts(batch):
+        given.append((batch.survey, len(batch), int(batch.time_us[-1]) - T0))
+        return add(batch)
 
     def put_notice(notice, skymap, now_us):
         given.append(("notice", 1, now_us - T0))

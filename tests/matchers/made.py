@@ -4,6 +4,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from matchers.engine import Engine
+from matchers.ledger import Changes
 from matchers.triggers import fold
 from schemas.densities import skymap_of
 from schemas.localisation import Cone, Localisation
@@ -41,6 +43,12 @@ def alerts_of(rows: Sequence[dict[str, Any]], survey: str = "ztf") -> Alerts:
         else {"alert_id": [], "ra_deg": [], "dec_deg": []}
     )
     return Alerts.from_columns(survey, **columns)
+
+
+def taken(engine: Engine, alerts: Alerts, now_us: int = 0) -> Changes:
+    """What alerts change, once they are assessed."""
+    engine.add_alerts(alerts)
+    return Changes.of(engine.assess(now_us))
 
 
 def notice_of(trigger_id: str | None = "fermi-gbm:1", ivorn: str = "ivo://t/n#1", **fields: Any) -> Notice:

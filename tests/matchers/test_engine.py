@@ -1,7 +1,6 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
-from itertools import chain
 from random import Random
 
 import numpy as np
@@ -9,25 +8,33 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from matchers import assessing as assessing_module
 from matchers import engine as engine_module
 from matchers import verdicts as verdicts_module
 from matchers.cuts import Cuts
 from matchers.engine import Engine
 from matchers.judge import Matcher
+from matchers.ledger import Changes
 from matchers.options import build_matcher
+from matchers.revisions import Notability, RevisionOptions
 from schemas.densities import skymap_of
 from schemas.errors import ConfigurationError
 from schemas.records import Alerts, Bools, Coincidence, Kind, Message, Messenger, Notice, Role, State, Trigger, Window
 from schemas.sky import Circle, SkyMap
-from tests.matchers.made import CARRIED, DAY, MINUTE, T0, alerts_of, cone, notice_of
+from tests.matchers.made import CARRIED, DAY, MINUTE, T0, alerts_of, cone, notice_of, taken
 
 Change = tuple[str, str, str]
+UNMOVED = RevisionOptions(posterior=1.0, chance_factor=1e6, ranks=())
+"""What others bring is no reason for a revision."""
+COARSE = RevisionOptions(
+    position_arcsec=9999.0, level=0.3, area_factor=9.0, light_curve=False, posterior=0.3, chance_factor=9.0, ranks=(2,)
+)
 
 
 def engine_of(*matchers: Matcher, **options: object) -> Engine:
     made = matchers or [build_matcher(kind, kind, {}) for kind in ("grb", "gw", "neutrino", "xray")]
     surveys = ("ztf", "lsst")
-    told = {"cuts": dict.fromkeys(surveys, Cuts()), "carried": dict.fromkeys(surveys, CARRIED)}
+    told = {"cuts": dict.fromkeys(surveys, Cuts()), "carried": dict.fromkeys(surveys, CARRIED), "revisions": UNMOVED}
     return Engine(made, **(told | options), software="starcross 0", config_hash="abc")
 
 
@@ -39,12 +46,16 @@ def put(engine: Engine, notice: Notice, now_us: int = 0) -> list[Coincidence]:
     return all_of(engine.put_notice(notice, skymap_of(notice.localisation) if notice.localisation else None, now_us))
 
 
-def all_of(steps: Iterable[list[Coincidence]]) -> list[Coincidence]:
-    return list(chain.from_iterable(steps))
+def all_of(steps: Iterable[Changes]) -> list[Coincidence]:
+    return Changes.of(steps).published
+
+
+def take(engine: Engine, alerts: Alerts, now_us: int = 0) -> list[Coincidence]:
+    return taken(engine, alerts, now_us).published
 
 
 def add(engine: Engine, *rows: dict, survey: str = "ztf") -> list[Coincidence]:
-    return engine.add_alerts(alerts_of(rows, survey), 0).changes
+    return take(engine, alerts_of(rows, survey))
 
 
 def said(changes: list[Coincidence]) -> list[Change]:
@@ -358,19 +369,25 @@ def random_alerts(seed: int, n: int) -> Alerts:
     return alerts_of(rows)
 
 
+LATER = T0 + 60 * DAY
+
+
 def science(engine: Engine) -> dict[str, Coincidence]:
     """What stands, without what depends on the way there."""
     return {
-        c.id: replace(
-            c,
-            revision=0,
-            state=State.PROPOSED,
-            reason="",
-            provenance=None,
-            trigger=replace(c.trigger, revision=0, notice_ivorn="", notice_origin=""),
-        )
-        for c in engine.ledger.current()
+        c.id: replace(c, revision=0, state=State.PROPOSED, reason="", changed_us=0, changed=(), provenance=None)
+        for c in engine.standing()
     }
+
+
+def assert_published_is_near(engine: Engine, options: RevisionOptions) -> None:
+    """No published number is further off than the thresholds admit."""
+    notability, standing = Notability(options), {c.id: c for c in engine.standing()}
+    assert standing.keys() == {c.id for c in engine.ledger.current()}
+    for c in engine.ledger.current():
+        now = standing[c.id]
+        assert notability.differences(c, now) == ()
+        assert (c.revision, c.state, c.reason, c.changed) == (now.revision, now.state, now.reason, now.changed)
 
 
 @settings(max_examples=25)
@@ -383,13 +400,14 @@ def test_what_stands_in_the_end_depends_neither_on_order_nor_on_batches(seed, to
     heard = [lambda e, k=k: all_of(e.put_notice(POOL[k], MAPS[k], 0)) for k in sorted(told)]
     heard += [lambda e, k=k: all_of(e.put_skymap(*LATE[k], 0)) for k in sorted(late)]
     seen: list[Callable[[Engine], list[Coincidence]]]
-    seen = [lambda e, part=part: e.add_alerts(alerts.take(part), 0).changes for part in parts]
+    seen = [lambda e, part=part: take(e, alerts.take(part)) for part in parts]
     mixed = shuffle.sample(heard + seen, len(heard + seen))
+    options = shuffle.choice([RevisionOptions(), COARSE])
     ends = []
-    for events in (mixed, heard + seen, [lambda e: e.add_alerts(alerts, 0).changes, *reversed(heard)]):
-        engine = engine_of()
+    for events in (mixed, heard + seen, [lambda e: take(e, alerts), *reversed(heard)]):
+        engine = engine_of(revisions=options)
         last: dict[str, Coincidence] = {}
-        for event in events:
+        for event in (*events, lambda e: all_of(e.reassess(LATER))):
             for change in event(engine):
                 before = last.get(change.id)
                 assert change.revision == (before.revision + 1 if before else 1)
@@ -398,6 +416,7 @@ def test_what_stands_in_the_end_depends_neither_on_order_nor_on_batches(seed, to
                 last[change.id] = change
         assert {c.id: c for c in engine.ledger} == last
         assert sum(engine.counts.changes.values()) == sum(c.revision for c in engine.ledger)
+        assert_published_is_near(engine, options)
         ends.append(science(engine))
     assert ends[0] == ends[1] == ends[2]
 
@@ -406,7 +425,7 @@ def test_the_scenario_of_the_property_above_has_something_to_find():
     engine = engine_of()
     for notice, skymap in zip(POOL, MAPS, strict=True):
         all_of(engine.put_notice(notice, skymap, 0))
-    engine.add_alerts(random_alerts(1, 60), 0)
+    take(engine, random_alerts(1, 60))
     assert {c.trigger.id for c in engine.ledger} >= {"fermi-gbm:1", "swift:7", "lvk:S1"}
     assert engine.counts.windows == {"grb": 2, "gw": 1, "neutrino": 0}
 
@@ -415,15 +434,20 @@ def test_the_scenario_of_the_property_above_has_something_to_find():
 @given(st.integers(0, 2**32))
 def test_what_stands_in_the_end_does_not_depend_on_what_happens_between_the_steps_of_a_notice(seed):
     alerts, shuffle = random_alerts(seed, 60), Random(seed)
-    plain = engine_of()
-    plain.add_alerts(alerts, 0)
+    plain = engine_of(revisions=RevisionOptions())
+    take(plain, alerts)
     for notice, skymap in zip(POOL, MAPS, strict=True):
         all_of(plain.put_notice(notice, skymap, 0))
-    engine, last, running = engine_of(), {}, []
-    waiting: list[Callable[[], Iterator[list[Coincidence]]]]
+    engine, last, running = engine_of(revisions=RevisionOptions()), {}, []
+
+    def taking(part: Alerts) -> Iterator[Changes]:
+        engine.add_alerts(part)
+        yield from engine.assess(0)
+
+    waiting: list[Callable[[], Iterator[Changes]]]
     waiting = [lambda k=k: engine.put_notice(POOL[k], MAPS[k], 0) for k in range(len(POOL))]
     waiting += [
-        lambda part=part: (engine.add_alerts(alerts.take(part), 0).changes for _ in range(1))
+        lambda part=part: taking(alerts.take(part))
         for part in np.array_split(np.array(shuffle.sample(range(len(alerts)), len(alerts))), 6)
     ]
     shuffle.shuffle(waiting)
@@ -431,6 +455,7 @@ def test_what_stands_in_the_end_does_not_depend_on_what_happens_between_the_step
         patch.setattr(engine_module, "_FOUND_AT_ONCE", 3)
         patch.setattr(engine_module, "_JUDGED_AT_ONCE", 2)
         patch.setattr(verdicts_module, "_WITHDRAWN_AT_ONCE", 1)
+        patch.setattr(assessing_module, "_AT_ONCE", 2)
         while waiting or running:
             if waiting and (not running or shuffle.random() < 0.3):
                 running.append(waiting.pop()())
@@ -438,8 +463,11 @@ def test_what_stands_in_the_end_does_not_depend_on_what_happens_between_the_step
             changes = next(steps, None)
             if changes is None:
                 running.remove(steps)
-            for change in changes or ():
+            for change in changes.published if changes else ():
                 assert change.revision == (last[change.id].revision + 1 if change.id in last else 1)
                 last[change.id] = change
     assert {c.id: c for c in engine.ledger} == last
+    for one in (engine, plain):
+        all_of(one.reassess(LATER))
+        assert_published_is_near(one, RevisionOptions())
     assert science(engine) == science(plain)

@@ -1,18 +1,18 @@
 """Other matchers while the engine runs, and notices whose maps have not come."""
 
-from itertools import chain
-
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from matchers.engine import Engine
 from matchers.options import build_matcher
-from schemas.densities import skymap_of
 from schemas.errors import ConfigurationError
 from schemas.records import Messenger, State
-from tests.matchers.made import DAY, T0, cone, notice_of
-from tests.matchers.test_engine import add, engine_of, put, row, said, update
+from schemas.skymap import read_skymap
+from tests.matchers.made import DAY, T0, notice_of
+from tests.matchers.test_engine import add, all_of, engine_of, put, row, said, update
+from tests.schemas.maps import flat
 
 WIDE, NARROW = (build_matcher("grb", "grb", {"level": level}) for level in (0.9, 0.3))
 SHORT = build_matcher("grb", "grb", {"after_d": 0.5})
@@ -21,7 +21,7 @@ OTHER = build_matcher("mine", "grb", {})
 
 
 def searched_by(engine: Engine, *matchers):
-    return list(chain.from_iterable(engine.search_by(matchers, config_hash="new", now_us=9)))
+    return all_of(engine.search_by(matchers, config_hash="new", now_us=9))
 
 
 def test_what_a_matcher_that_is_gone_said_is_withdrawn_and_a_new_one_proposes():
@@ -81,7 +81,7 @@ def test_maps_are_missing_until_they_come_or_something_newer_tells_the_position(
     nowhere = update(2, skymap_url="https://x.org/2.fits", localisation=None)
     put(engine, nowhere)
     assert [notice.skymap_url for notice in engine.unmapped()] == ["https://x.org/1.fits", "https://x.org/2.fits"]
-    list(engine.put_skymap(first.trigger_id, nowhere.ivorn, skymap_of(cone()), T0))
+    list(engine.put_skymap(first.trigger_id, nowhere.ivorn, read_skymap(flat(np.full(12, 1 / 12))), T0))
     assert list(engine.unmapped()) == []
     put(engine, update(4, skymap_url="https://x.org/4.fits"))
     assert [notice.skymap_url for notice in engine.unmapped()] == ["https://x.org/4.fits"]

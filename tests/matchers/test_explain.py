@@ -11,7 +11,7 @@ from matchers.explain import Explanation, delay, explain
 from matchers.options import build_matcher
 from schemas.densities import skymap_of
 from schemas.records import Alerts, Kind, Notice, Role
-from tests.matchers.made import CARRIED, DAY, MINUTE, T0, alerts_of, cone, notice_of, trigger_of
+from tests.matchers.made import CARRIED, DAY, MINUTE, T0, alerts_of, cone, notice_of, taken, trigger_of
 
 MATCHERS = [build_matcher(kind, kind, {}) for kind in ("grb", "neutrino")]
 CUTS, COLUMNS = {"ztf": Cuts()}, {"ztf": CARRIED}
@@ -114,7 +114,7 @@ def test_what_has_nothing_against_it_is_what_the_engine_matches(seed):
     alerts, notice = alerts_of(rows), notice_of(localisation=cone(radius=1.0))
     engine = Engine(MATCHERS, cuts=CUTS, carried=COLUMNS)
     list(engine.put_notice(notice, skymap_of(cone(radius=1.0)), T0))
-    engine.add_alerts(alerts, T0)
+    taken(engine, alerts, T0)
     matched = {(said.matcher, alert) for said in engine.ledger.current() for alert in said.object.alert_ids}
     assert {(one.matcher, one.alert_id) for one in explained([notice], alerts) if not one.against} == matched
 

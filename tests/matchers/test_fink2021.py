@@ -15,7 +15,7 @@ from matchers.options import build_matcher
 from schemas.densities import skymap_of
 from schemas.localisation import Cone, Ellipse
 from schemas.records import Alerts, Kind, Messenger, Notice, Role
-from tests.matchers.made import CARRIED, DAY, T0, alerts_of, notice_of
+from tests.matchers.made import CARRIED, DAY, T0, alerts_of, notice_of, taken
 from tests.matchers.oracle import fink2021_pairs
 
 SKYMAP = skymap_of(Cone(0, 0, 1, 0.9))
@@ -31,7 +31,7 @@ def found(alerts: list[Alerts], notices: list[Notice], *, cuts: bool = True) -> 
     for notice in notices[::2]:
         list(engine.put_notice(notice, SKYMAP if notice.localisation else None, 0))
     for batch in alerts:
-        engine.add_alerts(batch, 0)
+        taken(engine, batch)
     for notice in notices[1::2]:
         list(engine.put_notice(notice, SKYMAP if notice.localisation else None, 0))
     return {(c.trigger.id, c.object.object_id) for c in engine.ledger.current()}

@@ -1,8 +1,7 @@
 """A restart in the middle of anything: what was stored is given to a fresh engine, which goes on as it would have."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from itertools import chain
 from random import Random
 from typing import Any
 
@@ -11,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from matchers.engine import Engine
+from matchers.ledger import Changes
 from matchers.nights import Night
 from schemas.records import Alerts, Coincidence, Notice
 from schemas.sky import SkyMap
@@ -36,24 +36,25 @@ class Stored:
     in_sealed: int = 0
     heard: list[tuple[str, Callable[[Engine], None]]] = field(default_factory=list)
     published: dict[str, Coincidence] = field(default_factory=dict)
+    quiet: dict[str, Coincidence] = field(default_factory=dict)
 
     def add(self, alerts: Alerts, now_us: int) -> list[Coincidence]:
-        taken = self.engine.add_alerts(alerts, now_us)
+        taken = self.engine.add_alerts(alerts)
         self.batches.append(taken.stored)
         self.since += [
             lambda engine: engine.index.restore(taken.stored, observed=False),
             lambda engine: engine.index.note(taken.noted),
         ]
-        return self.publish(taken.changes)
+        return self.publish(self.engine.assess(now_us))
 
     def put(self, notice: Notice, skymap: SkyMap | None, now_us: int) -> list[Coincidence]:
         assert notice.trigger_id is not None
         self.heard.append((notice.trigger_id, lambda engine: engine.restore_notice(notice, skymap, now_us)))
-        return self.publish(list(chain.from_iterable(self.engine.put_notice(notice, skymap, now_us))))
+        return self.publish(self.engine.put_notice(notice, skymap, now_us))
 
     def put_skymap(self, trigger_id: str, ivorn: str, skymap: SkyMap, now_us: int) -> list[Coincidence]:
         self.heard.append((trigger_id, lambda engine: engine.restore_skymap(trigger_id, ivorn, skymap, now_us)))
-        return self.publish(list(chain.from_iterable(self.engine.put_skymap(trigger_id, ivorn, skymap, now_us))))
+        return self.publish(self.engine.put_skymap(trigger_id, ivorn, skymap, now_us))
 
     def expire(self, now_us: int) -> list[Coincidence]:
         gone = self.engine.expire(now_us)
@@ -83,9 +84,14 @@ class Stored:
             self.sealed, self.in_sealed = [], 0
         return self.checkpoint()
 
-    def publish(self, changes: list[Coincidence]) -> list[Coincidence]:
-        self.published.update((said.id, said) for said in changes)
-        return changes
+    def reassess(self, now_us: int) -> list[Coincidence]:
+        return self.publish(self.engine.reassess(now_us))
+
+    def publish(self, steps: Iterable[Changes]) -> list[Coincidence]:
+        changes = Changes.of(steps)
+        self.published.update((said.id, said) for said in changes.published)
+        self.quiet.update((kept.id, kept) for kept in changes.quiet)
+        return changes.published
 
     def restarted(self) -> Engine:
         engine = engine_of()
@@ -99,7 +105,7 @@ class Stored:
             tell(engine)
         for _, tell in self.heard:
             tell(engine)
-        engine.restore_coincidences(self.published.values())
+        engine.restore_coincidences(self.published.values(), self.quiet.values())
         engine.reopen()
         return engine
 
@@ -172,7 +178,7 @@ def test_what_would_have_expired_is_not_stored_but_tells_of_its_object():
     stored.add(alerts_of([row(1, "a", 30 * DAY)]), T0)
     stored.expire(T0 + 30 * DAY)
     late = [row(2, "a", 2 * DAY), row(3, "b", 2 * DAY), row(4, "a", 11 * DAY, reliability=0.1)]
-    taken = stored.engine.add_alerts(alerts_of(late), T0)
+    taken = stored.engine.add_alerts(alerts_of(late))
     assert sorted(taken.noted.alert_id.tolist()) == [2, 4]
     assert (len(taken.stored), stored.engine.counts.late) == (0, {"ztf": 2})
     states = [stored.engine.index.state("ztf", name) for name in "ab"]

@@ -14,8 +14,9 @@ from broker.store.records import Batch, CoincidenceEntry, KeptNotice
 from broker.store.restoring import ReadSkyMap, Restored
 from broker.store.store import Store
 from matchers.engine import Engine
+from matchers.ledger import Changes
 from schemas.densities import skymap_of
-from schemas.records import Alerts, Coincidence, Message, Notice
+from schemas.records import Alerts, Message, Notice
 from schemas.sky import SkyMap
 from tests.matchers.made import CARRIED, DAY, T0, alerts_of
 
@@ -75,9 +76,10 @@ class Station:
 
     async def add(self, alerts: Alerts, positions: Positions = NOWHERE) -> None:
         async with self.turn:
-            taken = self.engine.add_alerts(alerts, self.clock())
+            taken = self.engine.add_alerts(alerts)
+            changes = Changes.of(self.engine.assess(self.clock()))
             done = self.store.commit(
-                self._batch(taken.changes, stored=[taken.stored], noted=[taken.noted], positions=positions)
+                self._batch(changes, stored=[taken.stored], noted=[taken.noted], positions=positions)
             )
         await done
 
@@ -85,7 +87,7 @@ class Station:
         self.notices[notice.message] = notice
         async with self.turn:
             steps = self.engine.put_notice(notice, self._density(notice), self.clock())
-            changes = [change for step in steps for change in step]
+            changes = Changes.of(steps)
             kept = KeptNotice(notice.message, self.clock(), notice.ivorn, notice.trigger_id)
             done = self.store.commit(self._batch(changes, notices=[kept]))
         await done
@@ -99,9 +101,9 @@ class Station:
             done = self.store.expire(self.engine.horizon_us, gone)
         await done
 
-    def _batch(self, changes: list[Coincidence], **fields) -> Batch:
-        entries = [CoincidenceEntry("sink", change.id, change.revision, ("all",)) for change in changes]
-        return Batch(source="station", changes=changes, outbox=entries, **fields)
+    def _batch(self, changes: Changes, **fields) -> Batch:
+        entries = [CoincidenceEntry("sink", change.id, change.revision, ("all",)) for change in changes.published]
+        return Batch(source="station", changes=changes.published, quiet=changes.quiet, outbox=entries, **fields)
 
     def _density(self, notice: Notice) -> SkyMap | None:
         return skymap_of(notice.localisation) if notice.localisation else None

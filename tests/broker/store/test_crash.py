@@ -16,6 +16,7 @@ from broker.store.database import open_for_reading
 from tests.broker.store.crashing import NOTICE, OPTIONS, alerts_from, station_in, time_of
 from tests.broker.store.made import an_engine, told
 from tests.conftest import PROJECT
+from tests.matchers.made import taken
 
 CRASHES = int(os.environ.get("STARCROSS_TEST_CRASHES", "3"))
 
@@ -70,5 +71,6 @@ def _without_a_crash(end):
     engine = an_engine()
     for _ in engine.put_notice(NOTICE, station_in(OPTIONS.folder)._density(NOTICE), time_of(0)):
         pass
-    engine.add_alerts(alerts_from(0, end), time_of(0)) if end else None
+    if end:
+        taken(engine, alerts_from(0, end), time_of(0))
     return {said.id for said in engine.ledger}

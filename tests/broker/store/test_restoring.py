@@ -16,7 +16,7 @@ from broker.store.records import Batch, KeptSkyMap
 from schemas.densities import skymap_of
 from schemas.records import Kind
 from tests.broker.store.made import HOUR, Station, alerts_near, an_engine, told
-from tests.matchers.made import DAY, MINUTE, T0, alerts_of, cone, notice_of
+from tests.matchers.made import DAY, MINUTE, T0, alerts_of, cone, notice_of, taken
 
 STEPS = ("add", "add", "cut", "notice", "moved", "retracted", "seal", "restart", "day", "expire")
 
@@ -46,7 +46,7 @@ async def take(step: str, station: Station, twin, chance: random.Random) -> None
             last = (now_us - T0) // (20 * MINUTE)
             alerts = alerts_numbered(range(max(last - chance.randrange(60), 0), last), is_good=step == "add")
             await station.add(alerts)
-            twin.add_alerts(alerts, now_us)
+            taken(twin, alerts, now_us)
         case "notice" | "moved" | "retracted":
             fields = {
                 "notice": {"trigger_time_us": now_us - DAY // 2},

@@ -11,10 +11,11 @@ from broker.store.options import StoreOptions
 from broker.store.records import Batch, CoincidenceEntry, KeptNotice, KeptPacket, NoticeEntry
 from broker.store.store import Store
 from matchers.engine import Engine
+from matchers.ledger import Changes
 from schemas.densities import skymap_of
 from schemas.records import Message
 from tests.coincidences import COINCIDENCE
-from tests.matchers.made import CARRIED, T0, alerts_of, notice_of
+from tests.matchers.made import CARRIED, T0, alerts_of, notice_of, taken
 
 NOW = 1_600_000_000_000_000
 
@@ -103,13 +104,13 @@ def an_engine(**options) -> Engine:
 async def put(store, engine, alerts=None, notice=None):
     """What a pipeline does with one of these."""
     if alerts is not None:
-        taken = engine.add_alerts(alerts, NOW)
-        batch = Batch(source="s", stored=[taken.stored], noted=[taken.noted], changes=taken.changes)
+        kept = engine.add_alerts(alerts)
+        fields, steps = {"stored": [kept.stored], "noted": [kept.noted]}, engine.assess(NOW)
     else:
-        changes = [change for step in engine.put_notice(notice, skymap_of(notice.localisation), NOW) for change in step]
-        kept = KeptNotice(notice.message, NOW, notice.ivorn, notice.trigger_id)
-        batch = Batch(source="s", notices=[kept], changes=changes)
-    await store.commit(batch)
+        fields = {"notices": [KeptNotice(notice.message, NOW, notice.ivorn, notice.trigger_id)]}
+        steps = engine.put_notice(notice, skymap_of(notice.localisation), NOW)
+    changes = Changes.of(steps)
+    await store.commit(Batch(source="s", changes=changes.published, quiet=changes.quiet, **fields))
 
 
 def read_again(*notices):
@@ -135,5 +136,5 @@ async def test_an_engine_is_restored(tmp_path):
     assert again.index.state("ztf", "ZTF15") == engine.index.state("ztf", "ZTF15")
     assert [t.id for t in again.triggers()] == [notice.trigger_id]
     for told in (engine, again):
-        assert told.add_alerts(night_alerts(range(30)), NOW).changes == []
+        assert taken(told, night_alerts(range(30)), NOW).all() == []
     await store.close()

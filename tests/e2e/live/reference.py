@@ -58,7 +58,7 @@ class Reference:
         for alerts in reversed(packets):
             for alert_id, origin in zip(alerts.alert_id.tolist(), alerts.origin.tolist(), strict=True):
                 self.alerts.setdefault((alerts.survey, alert_id), []).append(origin)
-            self.engine.add_alerts(alerts, 0)
+            self.engine.add_alerts(alerts)
 
     def _density(self, notice: Notice) -> SkyMap | None:
         try:
