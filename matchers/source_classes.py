@@ -37,12 +37,14 @@ _KILONOVA_LINGERS = RateDensity.of_cumulative(normal_below(0.0, 0.25))
 _KILONOVA_LASTS_D = {"u": 4.0, "g": 6.0, "r": 8.0, "i": 10.0, "z": 10.0, "y": 10.0}
 """ZTFReST: what has not changed fast for so long is none."""
 
+_SUPERNOVA_RISE_INDEX = -2
+"""Flux ~ t^2 (Riess et al. 1999, AJ 118, 2675)..."""
 _SUPERNOVA_RISES_D = (8.0, 12.0, 16.0, 20.0)
-"""A rise of 8 to 20 d..."""
+"""...for 8 to 20 d..."""
 _SUPERNOVA_FADES_MAG_PER_D = 0.07
 """...and then a slow decline."""
 _SUPERNOVA_ERR_MAG_PER_D, _SUPERNOVA_ERR = 0.04, 0.3
-"""Flux ~ t^2 (Riess et al. 1999, AJ 118, 2675) is a rough description."""
+"""Which is a rough description."""
 
 _COLOUR_RANGE_MAG = (-3.0, 5.0)
 _UNRELATED_COLOUR = (0.1, 0.35)
@@ -98,6 +100,8 @@ def rate_terms(lines: Sequence[Line], background: RateHistogram) -> dict[SourceC
     ----------
     lines
         One a band, of points after the trigger; none is nothing to judge.
+    background
+        How fast unrelated objects change.
     """
     if not lines:
         return dict.fromkeys(SourceClass, 0.0)
@@ -109,10 +113,11 @@ def rate_terms(lines: Sequence[Line], background: RateHistogram) -> dict[SourceC
         each = zip(seen.rates, seen.errs, strict=True)
         unknown = _log_mean([unknown, math.fsum([math.log(FLAT.seen(MeasuredRate.of(*one))) for one in each])])
     unrelated = _over(log_scale + math.log(background.density(seen.best.band).seen(common)), unknown)
+    decays = [line.slope_of([_MAG_OF_E_FOLD * math.log(time_d) for time_d in line.times_d]) for line in lines]
     return {
-        SourceClass.AFTERGLOW: _over(_afterglow(seen), unknown) - unrelated,
+        SourceClass.AFTERGLOW: _over(_afterglow(seen, decays), unknown) - unrelated,
         SourceClass.KILONOVA: _over(_kilonova(bands), unknown) - unrelated,
-        SourceClass.SUPERNOVA: _over(_supernova(seen), unknown) - unrelated,
+        SourceClass.SUPERNOVA: _over(_supernova(seen, decays), unknown) - unrelated,
     }
 
 
@@ -173,7 +178,6 @@ class _Rates:
         self.rates = [line.mag_per_d for line in lines]
         self.errs = [math.hypot(line.mag_per_d_err, _MODEL_ERR_MAG_PER_D, model_err * line.mag_per_d) for line in lines]
         self.best = min(lines, key=attrgetter("mag_per_d_err"))
-        self.log_times = [tuple(map(math.log, line.times_d)) for line in lines]
 
     def scaled(self, shape: Sequence[float]) -> tuple[float, float, float]:
         """These rates as one measurement of what the shape, a rate for each band, is to be multiplied by.
@@ -203,9 +207,8 @@ def _over(log_likelihood: float, log_unknown: float) -> float:
     return math.log((1 - OUTLIERS) * math.exp(excess) + OUTLIERS)
 
 
-def _afterglow(seen: _Rates) -> float:
-    shape = [_MAG_OF_E_FOLD * line.slope_of(logs) for line, logs in zip(seen.lines, seen.log_times, strict=True)]
-    index, err, log_scale = seen.scaled(shape)
+def _afterglow(seen: _Rates, decays: Sequence[float]) -> float:
+    index, err, log_scale = seen.scaled(decays)
     return log_scale + _log_of_truncated(index, err)
 
 
@@ -237,22 +240,24 @@ def _kilonova(seen: _Rates) -> float:
     return log_scale + math.log(density)
 
 
-def _supernova(seen: _Rates) -> float:
-    return _log_mean([math.fsum(_of_supernova(seen, rise_d)) for rise_d in _SUPERNOVA_RISES_D])
+def _supernova(seen: _Rates, decays: Sequence[float]) -> float:
+    return _log_mean([math.fsum(_of_supernova(seen, decays, rise_d)) for rise_d in _SUPERNOVA_RISES_D])
 
 
-def _of_supernova(seen: _Rates, rise_d: float) -> Iterator[float]:
-    log_rise = math.log(rise_d)
-    for line, rate, err, logs in zip(seen.lines, seen.rates, seen.errs, seen.log_times, strict=True):
-        expected = line.slope_of(
-            [
-                2 * _MAG_OF_E_FOLD * (log_rise - log)
-                if log < log_rise
-                else _SUPERNOVA_FADES_MAG_PER_D * (time_d - rise_d)
-                for time_d, log in zip(line.times_d, logs, strict=True)
-            ]
-        )
+def _of_supernova(seen: _Rates, decays: Sequence[float], rise_d: float) -> Iterator[float]:
+    for line, rate, err, decay in zip(seen.lines, seen.rates, seen.errs, decays, strict=True):
+        if line.times_d[-1] <= rise_d:
+            expected = _SUPERNOVA_RISE_INDEX * decay
+        else:
+            expected = line.slope_of([_supernova_mag(time_d, rise_d) for time_d in line.times_d])
         yield _log_normal(rate - expected, math.hypot(err, _SUPERNOVA_ERR_MAG_PER_D, _SUPERNOVA_ERR * expected))
+
+
+def _supernova_mag(time_d: float, rise_d: float) -> float:
+    """Magnitude above that of the peak."""
+    if time_d < rise_d:
+        return _SUPERNOVA_RISE_INDEX * _MAG_OF_E_FOLD * math.log(time_d / rise_d)
+    return _SUPERNOVA_FADES_MAG_PER_D * (time_d - rise_d)
 
 
 def _missed(name: SourceClass, missed_d: float, seen_d: float) -> float:
