@@ -72,7 +72,7 @@ def _draw_reliability(axes: Axes, told: Reliability) -> None:
         )
     _frame(axes, "claimed posterior", "fraction that is true", f"Posteriors of {told.claims:,} coincidences")
     axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
-    axes.legend(frameon=False, fontsize=8, labelcolor=INK)
+    _label(axes)
 
 
 def _draw_chance(axes: Axes, told: Sequence[Chance]) -> None:
@@ -81,7 +81,7 @@ def _draw_chance(axes: Axes, told: Sequence[Chance]) -> None:
     for colour, one in zip(_COLOURS, drawn, strict=False):
         _cumulative(axes, np.array(one.values), colour, f"{one.of}: {len(one.values):,} triggers, p = {one.best.p:.2g}")
     _frame(axes, "smallest chance probability of a trigger", "fraction of triggers", "Where there is nothing to find")
-    axes.legend(frameon=False, fontsize=8, labelcolor=INK, loc="lower right")
+    _label(axes)
 
 
 def _draw_levels(axes: Axes, report: PairReport) -> None:
@@ -91,7 +91,7 @@ def _draw_levels(axes: Axes, report: PairReport) -> None:
         label = f"{stage.stage}: {len(levels)} bursts, mean {stage.levels.mean:.2f}, p = {stage.levels.p:.2g}"
         _cumulative(axes, levels, colour, label)
     _frame(axes, "credible level of Swift's position", "fraction of bursts", "Fermi GBM's densities against Swift")
-    axes.legend(frameon=False, fontsize=8, labelcolor=INK, loc="lower right")
+    _label(axes)
 
 
 def _draw_shares(axes: Axes, shares: Sequence[Share], of: str, title: str) -> None:
@@ -129,3 +129,9 @@ def _frame(axes: Axes, across: str, up: str, title: str) -> None:
     axes.set(xlabel=across, ylabel=up)
     axes.set_title(title, loc="left", fontweight="bold", color=INK, fontsize=10)
     axes.grid(visible=True, alpha=0.25)
+
+
+def _label(axes: Axes) -> None:
+    """A legend below what is drawn, of anything that has a name."""
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(frameon=False, fontsize=8, labelcolor=INK, loc="lower right")

@@ -16,6 +16,7 @@ AREA_EDGES: Final = (0.0, 0.1, 1.0, 30.0, 100.0, 200.0, 400.0, 800.0, 1600.0, 42
 AGE_EDGES: Final = (0.0, 2.0, 5.0, 10.0, 20.0)
 FIRST: Final = 3
 WANTED_AMONG_FIRST: Final = 0.9
+_ALL: Final = "all"
 _BURSTS: Final = "gamma-ray"
 
 
@@ -194,7 +195,7 @@ def report_of_weeks(searched: Sequence[Searched], weeks: int, seed: int) -> Simu
         last_age[key] = max(one.age_d, last_age.get(key, 0.0))
     last = [one for one in searched if one.age_d == last_age[one.trigger_id, one.matcher]]
     messengers = sorted({one.messenger for one in last})
-    groups = {"all": last} | {name: [one for one in last if one.messenger == name] for name in messengers}
+    groups = {_ALL: last} | {name: [one for one in last if one.messenger == name] for name in messengers}
     ages = {
         f"{low:g} to {high:g} d": [one for one in searched if low <= one.age_d < high]
         for low, high in pairwise(AGE_EDGES)
@@ -208,11 +209,11 @@ def report_of_weeks(searched: Sequence[Searched], weeks: int, seed: int) -> Simu
         weeks=weeks,
         seed=seed,
         triggers=len({one.trigger_id for one in last}),
-        reliability=tuple(_of_posteriors(name, some) for name, some in (groups | ages).items() if some),
-        none=tuple(_of_none(name, some) for name, some in groups.items() if some),
+        reliability=tuple(_of_posteriors(name, some) for name, some in (groups | ages).items() if some or name == _ALL),
+        none=tuple(_of_none(name, some) for name, some in groups.items()),
         ranks=tuple(Ranks.told(name, some) for name, some in groups.items()),
         chance=tuple(
-            Chance.told(name, [one for one in alone if name in {"all", one.messenger}], random) for name in groups
+            Chance.told(name, [one for one in alone if name in {_ALL, one.messenger}], random) for name in groups
         ),
         by_mag=completeness(
             [counterpart.peak_mag or 0.0 for _, counterpart in of_bursts],
