@@ -70,10 +70,9 @@ class Neighbourhood:
 
     def around(self, matcher: str, targets: Sequence[Target]) -> list[tuple[Annotation, ...]]:
         """All that is known around each target, sorted by name of the catalogue."""
-        found = self._look_up(matcher, targets)
         return [
-            tuple(sorted((*near, *self.known(target.survey, target.object_id)), key=attrgetter("catalogue")))
-            for target, near in zip(targets, found, strict=True)
+            self._with_answers(target, near)
+            for target, near in zip(targets, self._look_up(matcher, targets), strict=True)
         ]
 
     def known(self, survey: str, object_id: str) -> tuple[Annotation, ...]:
@@ -101,6 +100,12 @@ class Neighbourhood:
         """Drop what is known of objects, such as of those that are not stored any more."""
         for object_id in object_ids:
             self._known.pop((survey, object_id), None)
+
+    def _with_answers(self, target: Target, near: tuple[Annotation, ...]) -> tuple[Annotation, ...]:
+        # An answer stands in the place of what says that it is asked for.
+        answers = self._known.get((target.survey, target.object_id))
+        said = near if answers is None else ({one.catalogue: one for one in near} | answers).values()
+        return tuple(sorted(said, key=attrgetter("catalogue")))
 
     def __iter__(self) -> Iterator[tuple[str, str]]:
         """Surveys and objects of which something is known, in no order."""

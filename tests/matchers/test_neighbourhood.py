@@ -36,12 +36,17 @@ def test_a_moving_object_is_at_its_own_place():
     assert (moving.catalogue, moving.answer, moving.separation_arcsec) == ("solar_system", Answer.FOUND, 0.0)
 
 
+QSO = Annotation("simbad", Answer.FOUND, "3C 273", 0.4, "QSO", redshift=0.158)
+PENDING, FAILED, NONE = (Annotation("simbad", answer) for answer in (Answer.PENDING, Answer.FAILED, Answer.NONE))
+GALAXY = Annotation("glade", Answer.FOUND, "NGC 1", 3.0, distance_mpc=60.0)
+
+
 def test_catalogues_at_hand_are_asked_with_what_services_answered():
     asked = []
 
     def look_up(matcher, targets):
         asked.append((matcher, [target.object_id for target in targets]))
-        return [(GALAXY,) if target.dec_deg > 0 else () for target in targets]
+        return [(PENDING, GALAXY) if target.dec_deg > 0 else () for target in targets]
 
     known = Neighbourhood(look_up)
     known.put("ztf", "b", (QSO,))
@@ -50,14 +55,9 @@ def test_catalogues_at_hand_are_asked_with_what_services_answered():
         Target("ztf", "b", 10.0, 21.0, T0),
         Target("ztf", "c", 1.0, -1.0, T0),
     ]
-    assert known.around("gw", targets) == [(GALAXY,), (GALAXY, QSO), ()]
+    assert known.around("gw", targets) == [(GALAXY, PENDING), (GALAXY, QSO), ()]
     assert asked == [("gw", ["a", "b", "c"])]
     assert Neighbourhood().around("gw", targets) == [(), (), ()]
-
-
-QSO = Annotation("simbad", Answer.FOUND, "3C 273", 0.4, "QSO", redshift=0.158)
-PENDING, FAILED, NONE = (Annotation("simbad", answer) for answer in (Answer.PENDING, Answer.FAILED, Answer.NONE))
-GALAXY = Annotation("glade", Answer.FOUND, "NGC 1", 3.0, distance_mpc=60.0)
 
 
 def test_answers_are_known_by_name_of_the_catalogue():
