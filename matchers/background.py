@@ -1,23 +1,131 @@
-"""How many unrelated objects a survey brings, and where and when it looked."""
+"""How many unrelated new objects a survey brings, by place: measured of what it brought, or a stated fallback.
 
-from dataclasses import dataclass
+A rate is the number of new objects that pass the cuts, per square degree and visited night (`matchers.coverage`). That
+of a cell is found in three steps, each of which is the prior of the next (a gamma prior, which counts as some objects
+more): the fallback of the survey; all of the sky in the same band of galactic latitude; and the surroundings, some 50
+square degrees. So a young store has the fallback, an old one what it saw nearby, and everything in between.
+"""
 
+from dataclasses import dataclass, field
+from functools import cache
+
+import numpy as np
+
+from matchers.coverage import CELL_DEG2, CELL_ORDER, CELLS, MAG_STEP, Coverage, Visits
 from matchers.rates import RateHistogram
+from schemas.pixels import Array, cell_centres
+from schemas.records import Ints
 
-FALLBACK_PER_DEG2_NIGHT = 0.05
+LATITUDE_EDGES_DEG = (0.0, 10.0, 20.0, 40.0, 90.0)
+"""Of the bands of galactic latitude, north and south alike."""
+PRIOR_OBJECTS = 10.0
+"""A prior counts as much as so many objects, and as the exposure in which it would bring them."""
+PRIOR_MAGNITUDES = 200
+_FALLBACK_PER_DEG2_NIGHT = {"ztf": 0.01, "lsst": 0.5}
+"""ZTF: Moeller et al. 2021 (MNRAS 501, 3272, section 4.2) found 393 candidates in the circles of 142 Fermi bursts, some
+50 deg2 each, in 20 d with some six visited nights. LSST: no published number; it sees three magnitudes deeper, and
+counts grow fifty times in three magnitudes less what has been seen before."""
+_FALLBACK_NEAR_PLANE = (3.0, 2.0, 1.0, 1.0)
+"""Times as many in the bands of latitude: outbursts of stars."""
+_FALLBACK_DEPTH_MAG = {"ztf": 20.5, "lsst": 24.0}
+_DEPTH_QUANTILE = 0.95
+_AROUND = 4 ** (CELL_ORDER - 3)
+"""Cells are surrounded by their cell of order 3."""
+_POLE_RA_DEG, _POLE_DEC_DEG = 192.85948, 27.12825
+"""North galactic pole, ICRS (Hipparcos catalogue, ESA SP-1200, volume 1, section 1.5.3)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Background:
-    """What is unrelated in the stream of one survey, as it was known at one moment.
+    """What is unrelated in the stream of one survey.
+
+    All but the visits is as it was known at one moment; visits are those known when they are asked for, so that a
+    candidate in a field that was visited a minute ago is weighed by that visit too.
 
     Attributes
     ----------
     survey
         Its name.
     rates
-        How fast its objects change.
+        How fast its new objects change.
+    per_deg2_night
+        New objects per square degree and visited night, by cell of `matchers.coverage`; above 0.
+    depth_mag
+        About the faintest magnitude that it still finds.
     """
 
     survey: str
-    rates: RateHistogram = RateHistogram.FALLBACK
+    rates: RateHistogram
+    per_deg2_night: Array
+    depth_mag: float
+    _coverage: Coverage = field(repr=False)
+    _band_new: Array = field(repr=False)
+    _band_deg2_nights: Array = field(repr=False)
+    _nights: int
+
+    @classmethod
+    def measured(cls, survey: str, coverage: Coverage, rates: RateHistogram = RateHistogram.FALLBACK) -> "Background":
+        """As it is known now."""
+        new, visited, nights = coverage.new_objects()
+        deg2_nights = visited * CELL_DEG2
+        band = _latitude_band()
+        band_new, band_deg2_nights = (
+            np.bincount(band, weights=column, minlength=len(_FALLBACK_NEAR_PLANE)).astype(np.float64)
+            for column in (new, deg2_nights)
+        )
+        rate = _posterior(band_new, band_deg2_nights, fallback_per_deg2_night(survey))[band]
+        near_new, near_deg2_nights = (
+            np.repeat(column.reshape(-1, _AROUND).sum(axis=1), _AROUND) for column in (new, deg2_nights)
+        )
+        rate = _posterior(near_new, near_deg2_nights, rate)
+        depth_mag = _depth_mag(survey, coverage.magnitudes())
+        return cls(survey, rates, rate, depth_mag, coverage, band_new, band_deg2_nights, nights)
+
+    def visits(self) -> tuple[Visits, ...]:
+        """Where and when the survey looked, as it is known now."""
+        return self._coverage.visits()
+
+    def model(self, cell: int) -> str:
+        """How the rate in a cell was found."""
+        band = int(_latitude_band()[cell])
+        where = f"|b| {LATITUDE_EDGES_DEG[band]:.0f} to {LATITUDE_EDGES_DEG[band + 1]:.0f} deg"
+        objects, deg2_nights = round(float(self._band_new[band])), float(self._band_deg2_nights[band])
+        fallback = f"{fallback_per_deg2_night(self.survey)[band]:g}/deg2/night counting as {PRIOR_OBJECTS:.0f} objects"
+        if not deg2_nights:
+            return f"fallback: {fallback}, as nothing is measured yet at {where}"
+        percent = 100 / np.sqrt(objects + PRIOR_OBJECTS)
+        return (
+            f"{objects:,} new objects in {deg2_nights:,.0f} deg2 x nights at {where} in {self._nights} nights "
+            f"(known to {percent:.0f} %), those nearby weighted; prior {fallback}"
+        )
+
+
+def fallback_per_deg2_night(survey: str) -> Array:
+    """What is assumed of a survey of which nothing is known, by band of latitude; an unknown one is taken for ZTF."""
+    usual = _FALLBACK_PER_DEG2_NIGHT.get(survey, _FALLBACK_PER_DEG2_NIGHT["ztf"])
+    return usual * np.array(_FALLBACK_NEAR_PLANE)
+
+
+def _posterior(objects: Array, deg2_nights: Array, prior: Array) -> Array:
+    """Mean of the rate's gamma distribution after counting these objects in this exposure."""
+    return np.asarray((objects + PRIOR_OBJECTS) / (deg2_nights + PRIOR_OBJECTS / prior))
+
+
+def _depth_mag(survey: str, counts: Ints) -> float:
+    """The magnitude that few stored alerts are fainter than, blended with a usual depth while they are few."""
+    usual = _FALLBACK_DEPTH_MAG.get(survey, _FALLBACK_DEPTH_MAG["ztf"])
+    total = int(counts.sum())
+    if not total:
+        return usual
+    measured = float(np.searchsorted(np.cumsum(counts), _DEPTH_QUANTILE * total) + 1) * MAG_STEP
+    return (measured * total + usual * PRIOR_MAGNITUDES) / (total + PRIOR_MAGNITUDES)
+
+
+@cache
+def _latitude_band() -> Ints:
+    """The band of galactic latitude of each cell."""
+    ra_deg, dec_deg = cell_centres(np.arange(CELLS), CELL_ORDER)
+    ra, dec, pole = np.radians(ra_deg - _POLE_RA_DEG), np.radians(dec_deg), np.radians(_POLE_DEC_DEG)
+    sin_b = np.sin(dec) * np.sin(pole) + np.cos(dec) * np.cos(pole) * np.cos(ra)
+    latitude_deg = np.degrees(np.arcsin(np.clip(np.abs(sin_b), 0, 1)))
+    return np.asarray(np.searchsorted(LATITUDE_EDGES_DEG[1:-1], latitude_deg, side="right"), np.int64)

@@ -29,7 +29,7 @@ MAG_STEP = 0.25
 _MAG_BINS = 128
 _US_PER_MS = 1000
 _LATER_MS = np.iinfo(np.int32).max
-_LONG_AGO = -(1 << 40)
+_LONG_AGO, _FAR_AHEAD = -(1 << 26), 1 << 26
 _EARLIEST_US = -(1 << 62)
 
 
@@ -59,6 +59,7 @@ class _Night:
     last_ms: NDArray[np.int32]
     new: NDArray[np.int32]
     mags: NDArray[np.int32]
+    is_visited: bool = False
     is_shown: bool = False
 
     @classmethod
@@ -105,6 +106,7 @@ class Coverage:
             return
         if night.is_shown:
             night.first_ms, night.last_ms, night.is_shown = night.first_ms.copy(), night.last_ms.copy(), False
+        night.is_visited = True
         cell = pixel >> CELL_SHIFT
         since_ms = ((time_us - night_start_us(number)) // _US_PER_MS).astype(np.int32)
         np.minimum.at(night.first_ms, cell, since_ms)
@@ -133,11 +135,16 @@ class Coverage:
         for number in [number for number in self._nights if number < self._since]:
             del self._nights[number]
 
+    @property
+    def since_us(self) -> int:
+        """When the oldest night with a visit begins; after everything without any."""
+        return night_start_us(min((n for n, night in self._nights.items() if night.is_visited), default=_FAR_AHEAD))
+
     def visits(self) -> tuple[Visits, ...]:
         """By night, those with any visit, in the order of time."""
         shown = []
         for number, night in sorted(self._nights.items()):
-            if night.last_ms.max() != NEVER_MS:
+            if night.is_visited:
                 night.is_shown = True
                 shown.append(Visits(night_start_us(number), night.first_ms, night.last_ms))
         return tuple(shown)
@@ -154,7 +161,7 @@ class Coverage:
                 seen = night.last_ms != NEVER_MS
                 new += np.where(seen, night.new, 0)
                 visited += seen
-                nights += bool(seen.any())
+                nights += night.is_visited
         return new, visited, nights
 
     def magnitudes(self) -> Ints:
@@ -199,7 +206,8 @@ class Coverage:
             parts[name] = column.reshape(-1, width)
         made._since = since
         for row, number in enumerate(numbers):
-            made._nights[number] = _Night(**{name: part[row] for name, part in parts.items()})
+            columns = {name: part[row] for name, part in parts.items()}
+            made._nights[number] = _Night(**columns, is_visited=bool(columns["last_ms"].max() != NEVER_MS))
         return made
 
     def _night(self, number: int) -> _Night | None:

@@ -14,7 +14,9 @@ from matchers.objects import Keys, Objects, ObjectState, keys_of, names_of
 from matchers.rows import Rows
 from matchers.runs import id_keys
 from schemas.records import Alerts, Ints, Window
+from schemas.times import US_PER_S
 
+HOUR_US = 3600 * US_PER_S
 ObjectKey = tuple[str, str]
 """Survey and object id."""
 
@@ -97,6 +99,14 @@ class _Survey:
     objects: Objects = field(default_factory=Objects)
     nights: tuple[Night, ...] = ()
     """Sorted by the time when they begin; of a night with very many alerts there are several."""
+    measured: tuple[int, Background] | None = None
+    """In which hour, and what."""
+
+    def background(self, name: str, hour: int) -> Background:
+        if self.measured is None or self.measured[0] != hour:
+            coverage = self.objects.coverage
+            self.measured = hour, Background.measured(name, coverage, self.objects.rates_of_new())
+        return self.measured[1]
 
     def not_stored(self, alert_id: Ints) -> Ints:
         """Rows of ids that are not stored, the first of each, shape (n,)."""
@@ -213,9 +223,10 @@ class AlertIndex:
             survey.nights = tuple(night for night in (night.since(before_us) for night in survey.nights) if night.runs)
         return before - len(self)
 
-    def backgrounds(self, now_us: int) -> dict[str, Background]:  # noqa: ARG002
-        """What is unrelated, by survey, as it is known now."""
-        return {survey: Background(survey) for survey in self.surveys()}
+    def backgrounds(self, now_us: int) -> dict[str, Background]:
+        """What is unrelated, by survey, as it is known now; measured anew at each full hour of the data's clock."""
+        hour = now_us // HOUR_US
+        return {name: survey.background(name, hour) for name, survey in sorted(self._surveys.items())}
 
     def surveys(self) -> list[str]:
         """Of which something is known, sorted."""

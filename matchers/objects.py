@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from matchers.bands import BandPoints
 from matchers.coverage import CELL_SHIFT, Coverage
+from matchers.rates import RateHistogram
 from schemas.records import Alerts, Ints, Strings
 
 Keys = NDArray[np.uint64]
@@ -26,6 +27,7 @@ _LAST_ASCII = 127
 _NO_CELL = np.iinfo(np.uint16).max
 _LONGEST_NAME = 32
 """In bytes, so that one long name does not widen all."""
+_MOST_SAMPLED = 1 << 18
 _REBUILT_AT_ONCE = 1 << 18
 
 
@@ -238,6 +240,15 @@ class Objects:
         codes, known = self._found(object_id)
         columns, codes = self._table.columns, codes[known]
         return int(columns.first_us[codes].min(initial=_LATEST)), int(columns.last_us[codes].max(initial=_NEVER))
+
+    def rates_of_new(self) -> RateHistogram:
+        """How fast new objects change: those first detected since anything is known of visits, of at most some hundred
+        thousand objects, evenly chosen.
+        """
+        columns, since_us = self._table.columns, self.coverage.since_us
+        every = slice(0, self._used, self._used // _MOST_SAMPLED + 1)
+        new = (columns.first_us[every] >= since_us) & (columns.cell[every] != _NO_CELL)
+        return RateHistogram.measured(self._points.rate_counts(columns.head[every][new]))
 
     def first_us_of(self, codes: Ints) -> Ints:
         """Earliest detection of the objects with these codes, shape (n,)."""

@@ -1,9 +1,12 @@
 """Which coincidence to look at first."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-from schemas.records import Coincidence, State
+import numpy as np
+
+from schemas.pixels import Array
+from schemas.records import Coincidence, Ints, State
 
 
 def overlap(probability_density_per_sr: float) -> float:
@@ -17,17 +20,31 @@ def overlap(probability_density_per_sr: float) -> float:
 def rank(coincidences: Iterable[Coincidence]) -> list[Coincidence]:
     """Best first, whatever the order given; a total order for coincidences that differ in id or revision.
 
-    Withdrawn ones come last; then the greater overlap is better, the lower credible level, and the first match
-    nearer in time to the trigger; the rest is decided by id and revision.
+    Withdrawn ones come last; then the greater posterior is better, where there is any, the greater overlap, the lower
+    credible level, and the first match nearer in time to the trigger; the rest is decided by id and revision.
     """
     return sorted(
         coincidences,
         key=lambda c: (
             c.state is State.WITHDRAWN,
+            -c.statistics.posterior if c.statistics else 0.0,
             -c.overlap,
             c.credible_level,
             abs(c.delta_t_s),
             c.id,
             -c.revision,
         ),
+    )
+
+
+def by_nearness(coincidences: Sequence[Coincidence], weight: Array) -> Ints:
+    """Places of coincidences of one trigger, the greatest weight first; those of equal weight as `rank` has them."""
+    return np.lexsort(
+        (
+            np.array([c.id for c in coincidences]),
+            np.array([abs(c.delta_t_s) for c in coincidences]),
+            np.array([c.credible_level for c in coincidences]),
+            np.array([-c.overlap for c in coincidences]),
+            -weight,
+        )
     )

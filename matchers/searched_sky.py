@@ -1,0 +1,146 @@
+"""What a search region holds: how much area at which credible level, and probability, in each cell of the coverage."""
+
+from dataclasses import dataclass
+from weakref import WeakKeyDictionary
+
+import numpy as np
+from numpy.typing import NDArray
+
+from matchers.coverage import CELL_ORDER, CELL_SHIFT
+from schemas.pixels import DEG2_PER_SR, ORDER, PIXEL_SR, Array, Pixels, cell_centres
+from schemas.sky import Contour, Region, SkyMap, inner_of
+
+LEVEL_EDGES: Array = np.concatenate([[0.0], np.geomspace(1e-4, 0.1, 24, endpoint=False), np.linspace(0.1, 1.0, 37)])
+"""Of the bins of credible level: an area inside a level is told to a few per cent at any level."""
+_SAMPLES = 2000
+"""Of a density in closed form, in its region."""
+_MOST_SAMPLES = 1 << 17
+"""Of a map's cells; of more, every second or third... stands for its neighbours."""
+_EXACT_LEVELS = (1e-4, 1e-3, 0.01, 0.1, 0.3, 0.5, 0.7, 0.85, 1.0)
+"""Fractions of a contour's level at which its area is asked for."""
+_PIXEL_DEG2 = PIXEL_SR * DEG2_PER_SR
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SearchedSky:
+    """A region in a density, divided among cells of the coverage and bins of credible level.
+
+    Attributes
+    ----------
+    cells
+        The cells that it lies in, sorted, shape (n,).
+    probability
+        Of each cell, within the region, shape (n,).
+    area_deg2
+        Parts of the region, each in one cell and bin, shape (m,).
+    bins, rows
+        The bin (of `LEVEL_EDGES`) and the place in ``cells`` of each, shape (m,).
+    """
+
+    cells: Pixels
+    probability: Array
+    area_deg2: Array
+    bins: NDArray[np.int64]
+    rows: NDArray[np.int64]
+
+
+_KEPT: WeakKeyDictionary[SkyMap, list[tuple[Region, SearchedSky]]] = WeakKeyDictionary()
+_MOST_REGIONS = 4
+"""Of one map, by as many matchers."""
+
+
+def searched_sky(skymap: SkyMap, region: Region) -> SearchedSky:
+    """What a region holds of a density; kept as long as the density is."""
+    kept = _KEPT.setdefault(skymap, [])
+    for known, sky in kept:
+        if known is region:
+            return sky
+    sky = _searched(skymap, region)
+    del kept[: 1 - _MOST_REGIONS or None]
+    kept.append((region, sky))
+    return sky
+
+
+def _searched(skymap: SkyMap, region: Region) -> SearchedSky:
+    lo, hi, density, level = _of_cells(skymap, region) if skymap.shape is None else _of_shape(skymap, region)
+    areas = (hi - lo) * _PIXEL_DEG2
+    cells, rows = np.unique(lo >> CELL_SHIFT, return_inverse=True)
+    probability = np.bincount(rows, weights=density * areas / DEG2_PER_SR, minlength=len(cells))
+    bins = np.clip(np.searchsorted(LEVEL_EDGES, level, side="right") - 1, 0, len(LEVEL_EDGES) - 2)
+    parts, of_part = np.unique(bins * max(len(cells), 1) + rows, return_inverse=True)
+    bins, rows = np.divmod(parts, max(len(cells), 1))
+    area_deg2 = np.bincount(of_part, weights=areas, minlength=len(parts)).astype(np.float64)
+    if isinstance(region, Contour) and region.shape is skymap.shape and len(cells):
+        bins, rows, area_deg2 = _with_exact_areas(region, bins, rows, area_deg2)
+    return SearchedSky(cells, np.minimum(probability, 1.0), area_deg2, bins, rows)
+
+
+def _of_cells(skymap: SkyMap, region: Region) -> tuple[Pixels, Pixels, Array, Array]:
+    """The map's cells inside the region, divided where they are larger than those of the coverage."""
+    place = np.searchsorted(region.hi, skymap.lo, side="right")
+    meets = np.flatnonzero(place < len(region.lo))
+    meets = meets[region.lo[place[meets]] < skymap.hi[meets]]
+    step = len(meets) // _MOST_SAMPLES + 1
+    first, last = skymap.lo[meets] >> CELL_SHIFT, (skymap.hi[meets] - 1) >> CELL_SHIFT
+    row = np.repeat(np.arange(len(meets)), last - first + 1)
+    part = np.arange(len(row)) - np.repeat(np.cumsum(last - first + 1) - (last - first + 1), last - first + 1)
+    cell = first[row] + part
+    lo = np.maximum(skymap.lo[meets][row], cell << CELL_SHIFT)
+    hi = np.minimum(skymap.hi[meets][row], (cell + 1) << CELL_SHIFT)
+    lo, hi, row = lo[::step], hi[::step], meets[row][::step]
+    inside = _inside(region, lo, hi)
+    lo, hi, row = lo[inside], hi[inside], row[inside]
+    return lo, lo + (hi - lo) * step, skymap.cell_density_per_sr[row], skymap.cell_level[row]
+
+
+def _of_shape(skymap: SkyMap, region: Region) -> tuple[Pixels, Pixels, Array, Array]:
+    """Small cells all over the region, each with the values at its centre."""
+    assert skymap.shape is not None  # noqa: S101 - else it has cells of its own
+    covered = int((region.hi - region.lo).sum())
+    order = CELL_ORDER
+    while order < ORDER and covered >> 2 * (ORDER - order) < _SAMPLES:
+        order += 1
+    shift = 2 * (ORDER - order)
+    first, last = region.lo >> shift, (region.hi - 1) >> shift
+    count = last - first + 1
+    cells = np.unique(np.repeat(first - np.cumsum(count) + count, count) + np.arange(count.sum()))
+    cells = cells[_inside(region, cells << shift, (cells + 1) << shift)]
+    where = cell_centres(cells, order)
+    density, level = skymap.shape.density_per_sr(*where), skymap.shape.credible_level(*where)
+    return cells << shift, (cells + 1) << shift, density, level
+
+
+def _inside(region: Region, lo: Pixels, hi: Pixels) -> NDArray[np.bool_]:
+    """Which intervals have their middle inside a region."""
+    middle = lo + (hi - lo) // 2
+    inner_lo, inner_hi = inner_of(region)
+    place = np.searchsorted(inner_lo, middle, side="right") - 1
+    inside = np.zeros(len(middle), np.bool_)
+    known = place >= 0
+    inside[known] = middle[known] < inner_hi[place[known]]
+    unsure = np.flatnonzero(~inside)
+    inside[unsure] = region.contains(*cell_centres(middle[unsure], ORDER), middle[unsure])
+    return inside
+
+
+def _with_exact_areas(
+    region: Contour, bins: NDArray[np.int64], rows: NDArray[np.int64], area_deg2: Array
+) -> tuple[NDArray[np.int64], NDArray[np.int64], Array]:
+    """The same parts, with the areas that the shape itself gives to the bins; those without a part get one.
+
+    In a bin that has none, close to the peak, the area is put into the cell of the innermost part.
+    """
+    levels = np.array(_EXACT_LEVELS) * region.level
+    per_level = np.array([region.shape.area_deg2(level) for level in levels.tolist()]) / levels
+    edges = np.minimum(LEVEL_EDGES, region.level)
+    within = edges * np.interp(np.log(np.maximum(edges, levels[0])), np.log(levels), per_level)
+    exact = np.maximum(np.diff(within), 0.0)
+    sampled = np.bincount(bins, weights=area_deg2, minlength=len(exact))
+    empty = np.flatnonzero((sampled == 0) & (exact > 0))
+    innermost = rows[np.argmin(bins)]
+    scale = np.divide(exact, sampled, out=np.zeros(len(exact)), where=sampled > 0)
+    return (
+        np.concatenate([bins, empty]),
+        np.concatenate([rows, np.full(len(empty), innermost)]),
+        np.concatenate([area_deg2 * scale[bins], exact[empty]]),
+    )
