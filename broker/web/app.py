@@ -1,0 +1,155 @@
+"""The application: routes, and what every request goes through before it reaches one."""
+
+import asyncio
+import ssl
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from functools import partial
+from types import TracebackType
+from typing import Self
+
+import aiohttp_cors
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from broker.web.access import admission, required
+from broker.web.limits import rate_limit
+from broker.web.options import HttpOptions
+from broker.web.problems import told_as_problems
+from broker.web.proxies import behind_proxies
+from broker.web.routes import Route
+from broker.web.site import SITE, Site
+from broker.web.tokens import Scope, Token
+from schemas.errors import ConfigurationError
+
+_CLOSING_S = 5.0
+"""So long streams and uploads may go on when the service ends."""
+_SECURITY = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Content-Security-Policy": "default-src 'self'; img-src 'self' data:; style-src 'self'; frame-ancestors 'none'; "
+    "base-uri 'none'; form-action 'self'",
+}
+
+
+def make_app(site: Site, routes: Sequence[Route]) -> web.Application:
+    """The application of a site with these routes."""
+    options = site.options
+    find: Callable[[str], Awaitable[Token | None]] = partial(_found, site)
+    anonymous = frozenset({Scope.READ}) if options.anonymous == "read" else frozenset[Scope]()
+    app = web.Application(
+        middlewares=[
+            behind_proxies(options.trusted_proxies),
+            _safe_headers,
+            told_as_problems,
+            admission(find, site.now_us, anonymous=anonymous),
+            rate_limit(options.requests_per_minute),
+            _compressed,
+        ],
+        client_max_size=1 << 20,
+    )
+    app[SITE] = site
+    added = [app.router.add_route(route.method, route.path, _guarded(route)) for route in routes]
+    _allow_origins(app, options.cors_origins, added)
+    return app
+
+
+class WebServer:
+    """The interface while it is served; an async context manager.
+
+    Raises
+    ------
+    ConfigurationError
+        When it is entered, if the address cannot be listened at or the certificate not be read.
+    """
+
+    def __init__(self, app: web.Application, options: HttpOptions) -> None:
+        self._options = options
+        self._runner = web.AppRunner(
+            app, access_log=None, handle_signals=False, shutdown_timeout=_CLOSING_S, max_line_size=8190
+        )
+
+    @property
+    def url(self) -> str:
+        """Where it answers, such as ``http://127.0.0.1:8080``."""
+        scheme = "http" if self._options.tls_certificate is None else "https"
+        host, port = self._runner.addresses[0][:2]
+        return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
+
+    async def __aenter__(self) -> Self:
+        options = self._options
+        context = await asyncio.to_thread(_tls, options)
+        await self._runner.setup()
+        try:
+            await web.TCPSite(self._runner, str(options.address), options.port, ssl_context=context).start()
+        except OSError as error:
+            await self._runner.cleanup()
+            where = f"{options.address}:{options.port}"
+            raise ConfigurationError(f"http.port: {where} cannot be listened at: {error.strerror}") from error
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self._runner.cleanup()
+
+
+def _tls(options: HttpOptions) -> ssl.SSLContext | None:
+    if options.tls_certificate is None:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    try:
+        context.load_cert_chain(options.tls_certificate, options.tls_key)
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigurationError(f"http.tls_certificate: {options.tls_certificate}: cannot be used: {error}") from error
+    return context
+
+
+async def _found(site: Site, text: str) -> Token | None:
+    return await asyncio.to_thread(site.tokens.find, text, site.now_us())
+
+
+def _guarded(route: Route) -> Handler:
+    """The route's handler, behind what it needs."""
+    if route.scope is None:
+        return route.handler
+    scope = route.scope
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        required(request, scope)
+        return await route.handler(request)
+
+    return handle
+
+
+@web.middleware
+async def _safe_headers(request: web.Request, handler: Handler) -> web.StreamResponse:
+    response = await handler(request)
+    if not response.prepared:  # a stream has sent its own
+        for name, value in _SECURITY.items():
+            response.headers.setdefault(name, value)
+    return response
+
+
+@web.middleware
+async def _compressed(request: web.Request, handler: Handler) -> web.StreamResponse:
+    response = await handler(request)
+    if not response.prepared and isinstance(response, web.Response):
+        response.enable_compression()
+    return response
+
+
+def _allow_origins(app: web.Application, origins: Iterable[str], routes: Iterable[web.AbstractRoute]) -> None:
+    """Let pages of other origins read answers: with tokens in headers, never with the page's cookie."""
+    allowed = {
+        origin: aiohttp_cors.ResourceOptions(  # type: ignore[no-untyped-call]
+            allow_credentials=False,
+            expose_headers=("ETag", "Link", "Retry-After", "Location"),
+            allow_headers=("Authorization", "Content-Type", "Last-Event-ID", "If-None-Match", "If-Match"),
+            max_age=600,
+        )
+        for origin in origins
+    }
+    if allowed:
+        cors = aiohttp_cors.setup(app, defaults=allowed)
+        for route in routes:
+            cors.add(route)

@@ -1,0 +1,40 @@
+"""What handlers work with: one record, in each request's application."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from broker.service import Service
+from broker.web.options import HttpOptions
+from broker.web.tokens import Tokens
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """The service behind the interface, and what the interface keeps.
+
+    Attributes
+    ----------
+    service
+        Engine, store, substreams and clock.
+    options
+        Of the configuration's section ``[http]``.
+    tokens
+        Who may do what.
+    now_us
+        The wall's clock: tokens end and limits count by it, whatever nights are played.
+    """
+
+    service: Service
+    options: HttpOptions
+    tokens: Tokens
+    now_us: Callable[[], int]
+
+
+SITE: web.AppKey[Site] = web.AppKey("site", Site)
+
+
+def site_of(request: web.Request) -> Site:
+    """What handlers work with."""
+    return request.app[SITE]
