@@ -1,0 +1,169 @@
+"""What an astronomer uploads, as a message: so that it is stored, searched, corrected and taken back as a notice is.
+
+A better map is an update and a deletion a retraction of the same trigger; the serial number orders them. Who may say so
+was decided before the message was made: a message is read as an upload only if its topic says that it is one, which no
+stranger's message does.
+"""
+
+import base64
+import json
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+
+from schemas.bounded_json import JsonLimits, parse_json_object
+from schemas.errors import BadInput, BadNotice, Reason
+from schemas.localisation import Cone, Ellipse, InlineMap, Localisation, Systematics
+from schemas.records import Kind, Message, Messenger, Notice, Role
+from schemas.times import iso_from_us, us_from_iso
+
+TOPIC: Final = "starcross.upload"
+MISSION: Final = "upload"
+_LARGEST_BYTES: Final = 640 << 20
+"""The largest map that the configuration may allow, in base64, with room for the rest."""
+
+Instant = Annotated[str, StringConstraints(max_length=40)]
+Degrees = Annotated[float, Field(ge=0, le=180)]
+Name = Annotated[str, StringConstraints(strip_whitespace=True, max_length=100, pattern=r"^[^\x00-\x1f\x7f]*$")]
+
+
+class _Document(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class ConeDocument(_Document):
+    """A position with a circular error."""
+
+    ra_deg: float = Field(ge=0, le=360, description="ICRS right ascension of the centre, degrees.")
+    dec_deg: float = Field(ge=-90, le=90, description="ICRS declination of the centre, degrees.")
+    radius_deg: float = Field(gt=0, le=180, description="Radius that holds the containment, degrees.")
+    containment: float = Field(0.9, gt=0, lt=1, description="Probability inside the radius.")
+
+
+class EllipseDocument(_Document):
+    """A position with an elliptical error."""
+
+    ra_deg: float = Field(ge=0, le=360, description="ICRS right ascension of the centre, degrees.")
+    dec_deg: float = Field(ge=-90, le=90, description="ICRS declination of the centre, degrees.")
+    semi_major_deg: float = Field(gt=0, le=180, description="Semi-major axis, degrees.")
+    semi_minor_deg: float = Field(gt=0, le=180, description="Semi-minor axis, degrees.")
+    position_angle_deg: float = Field(0.0, ge=-360, le=360, description="Of the major axis, north through east, degrees.")
+    containment: float = Field(0.9, gt=0, lt=1, description="Probability inside the ellipse.")
+
+
+class SearchDocument(_Document):
+    """How an upload is searched."""
+
+    before_s: float = Field(0.0, ge=0, le=366 * 86_400, description="The window begins so long before the trigger.")
+    after_d: float = Field(20.0, gt=0, le=366, description="The window ends so long after the trigger.")
+    level: float = Field(0.9, gt=0, lt=1, description="Probability of the region that is searched.")
+    new_object: bool = Field(True, description="Only objects that were not detected before the window began.")
+
+
+class UploadDocument(_Document):
+    """One message about an upload."""
+
+    format: Literal["starcross-upload"] = "starcross-upload"
+    version: Literal[1] = 1
+    id: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{16}$")]
+    serial: int = Field(ge=1, lt=2**31)
+    kind: Kind
+    issued_utc: Instant
+    owner: Name = ""
+    private: bool = False
+    name: Name = ""
+    messenger: Messenger = Messenger.GRAVITATIONAL_WAVE
+    trigger_utc: Instant
+    search: SearchDocument = SearchDocument()
+    origin: Name = ""
+    map_base64: str | None = Field(None, repr=False)
+    cone: ConeDocument | None = None
+    ellipse: EllipseDocument | None = None
+
+    @model_validator(mode="after")
+    def _one_position(self) -> Self:
+        given = sum(position is not None for position in (self.map_base64, self.cone, self.ellipse))
+        if given != (self.kind is not Kind.RETRACTION):
+            raise ValueError("an upload has one of map_base64, cone and ellipse, and a retraction none")
+        if self.private and not self.owner:
+            raise ValueError("what is private has an owner")
+        return self
+
+
+def trigger_id_of(upload_id: str) -> str:
+    """The trigger of an upload."""
+    return f"{MISSION}:{upload_id}"
+
+
+def upload_bytes(document: UploadDocument) -> bytes:
+    """The message's body."""
+    return document.model_dump_json(exclude_none=True).encode()
+
+
+def read_upload(message: Message) -> Notice:
+    """The notice that an upload is.
+
+    Raises
+    ------
+    BadNotice
+        If it does not follow the format.
+    """
+    try:
+        record = parse_json_object(message.body, JsonLimits(bytes=_LARGEST_BYTES, depth=4, values=200))
+        document = UploadDocument.model_validate(record)
+        issued_us, trigger_us = us_from_iso(document.issued_utc), us_from_iso(document.trigger_utc)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(map(str, first["loc"])) or "the upload"
+        raise BadNotice(Reason.WRONG_TYPE, f"{place}: {first['msg']}") from None
+    except BadInput as error:
+        raise BadNotice(error.reason, error.detail) from None
+    except ValueError as error:
+        raise BadNotice(Reason.BAD_TIME, f"a time of the upload is unreadable: {error}") from None
+    return Notice(
+        message=message,
+        notice_type="STARCROSS_UPLOAD",
+        ivorn=f"ivo://starcross.invalid/uploads#{document.id}.{document.serial}",
+        trigger_id=trigger_id_of(document.id),
+        messenger=document.messenger,
+        mission=MISSION,
+        instrument=document.owner if not document.private else "",
+        role=Role.OBSERVATION,
+        kind=document.kind,
+        serial=document.serial,
+        issued_us=issued_us,
+        trigger_time_us=trigger_us,
+        localisation=_localisation(document),
+        names=(document.name,) if document.name else (),
+        params={name: str(value) for name, value in document.search.model_dump().items()},
+        private_to=document.owner if document.private else "",
+    )
+
+
+def search_of(params: Mapping[str, str]) -> SearchDocument:
+    """How an upload is to be searched, from its notice's `params`."""
+    return SearchDocument.model_validate({name: params[name] for name in SearchDocument.model_fields if name in params})
+
+
+def _localisation(document: UploadDocument) -> Localisation | None:
+    if document.map_base64 is not None:
+        try:
+            return InlineMap(base64.b64decode(document.map_base64, validate=True))
+        except ValueError as error:
+            raise BadNotice(Reason.MALFORMED, f"map_base64 of the upload is no base64: {error}") from None
+    if document.cone is not None:
+        cone = document.cone
+        return Cone(cone.ra_deg, cone.dec_deg, cone.radius_deg, cone.containment, Systematics.INCLUDED)
+    if document.ellipse is not None:
+        ellipse = document.ellipse
+        return Ellipse(
+            ellipse.ra_deg,
+            ellipse.dec_deg,
+            ellipse.semi_major_deg,
+            ellipse.semi_minor_deg,
+            ellipse.position_angle_deg,
+            ellipse.containment,
+            Systematics.INCLUDED,
+        )
+    return None
