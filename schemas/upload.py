@@ -6,9 +6,8 @@ stranger's message does.
 """
 
 import base64
-import json
 from collections.abc import Mapping
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
@@ -16,7 +15,7 @@ from schemas.bounded_json import JsonLimits, parse_json_object
 from schemas.errors import BadInput, BadNotice, Reason
 from schemas.localisation import Cone, Ellipse, InlineMap, Localisation, Systematics
 from schemas.records import Kind, Message, Messenger, Notice, Role
-from schemas.times import iso_from_us, us_from_iso
+from schemas.times import us_from_iso
 
 TOPIC: Final = "starcross.upload"
 MISSION: Final = "upload"
@@ -48,7 +47,9 @@ class EllipseDocument(_Document):
     dec_deg: float = Field(ge=-90, le=90, description="ICRS declination of the centre, degrees.")
     semi_major_deg: float = Field(gt=0, le=180, description="Semi-major axis, degrees.")
     semi_minor_deg: float = Field(gt=0, le=180, description="Semi-minor axis, degrees.")
-    position_angle_deg: float = Field(0.0, ge=-360, le=360, description="Of the major axis, north through east, degrees.")
+    position_angle_deg: float = Field(
+        0.0, ge=-360, le=360, description="Of the major axis, north through east, degrees."
+    )
     containment: float = Field(0.9, gt=0, lt=1, description="Probability inside the ellipse.")
 
 

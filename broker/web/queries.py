@@ -1,0 +1,169 @@
+"""What the store is asked over HTTP: in threads of its own, so that no long question holds up a sink or the loop.
+
+What is private to others is left out by the questions themselves: whatever is asked, an answer never holds it.
+"""
+
+import asyncio
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from broker.store.database import open_for_reading
+from broker.web.access import Principal
+from broker.web.tokens import Scope
+from matchers.selection import Selection
+from schemas.coincidence import from_json
+
+T = TypeVar("T")
+_THREADS = 2
+SCANNED_AT_ONCE = 20_000
+"""Most revisions that one question looks at: an answer tells where to go on."""
+_PAGE_ROWS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which revisions are asked for. What is None or empty does not matter.
+
+    Attributes
+    ----------
+    after
+        Only those that were stored after the one with this number.
+    newest
+        Only the newest revision of each coincidence.
+    where
+        A condition, as substreams have them.
+    changed_from_us, changed_before_us
+        When the revision was made.
+    """
+
+    after: int = 0
+    newest: bool = True
+    state: str | None = None
+    matcher: str | None = None
+    trigger_id: str | None = None
+    object_key: tuple[str, str] | None = None
+    changed_from_us: int | None = None
+    changed_before_us: int | None = None
+    where: Selection | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A revision of a coincidence: the number under which it was stored, and its text in JSON."""
+
+    seq: int
+    document: str
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Part of an answer; ``next_after`` is where to go on, None at the end."""
+
+    items: tuple[Found, ...]
+    next_after: int | None
+
+
+class Questions:
+    """Questions to a store of this process or another one."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="store-questions")
+        self._own = threading.local()
+
+    async def close(self) -> None:
+        """Let go of the store."""
+        await asyncio.to_thread(self._threads.shutdown)
+
+    async def coincidences(self, asked: Filter, principal: Principal, limit: int) -> Page:
+        """Revisions in the order in which they were stored, at most so many."""
+        return await self.ask(lambda database: _page(database, asked, principal, limit))
+
+    async def history(self, coincidence_id: str, principal: Principal) -> tuple[Found, ...]:
+        """All revisions of a coincidence, oldest first; none if there is none that may be seen."""
+
+        def question(database: sqlite3.Connection) -> tuple[Found, ...]:
+            seen, values = _visible(principal)
+            text = f"SELECT rowid, document FROM coincidence WHERE id = ? AND {seen} ORDER BY revision"  # noqa: S608
+            return tuple(Found(*row) for row in database.execute(text, [coincidence_id, *values]))
+
+        return await self.ask(question)
+
+    async def number_of(self, coincidence_id: str, revision: int, principal: Principal) -> int | None:
+        """Under which number a revision was stored; None if there is none that may be seen."""
+
+        def question(database: sqlite3.Connection) -> int | None:
+            seen, values = _visible(principal)
+            text = f"SELECT rowid FROM coincidence WHERE id = ? AND revision = ? AND {seen}"  # noqa: S608 - our own words
+            row = database.execute(text, [coincidence_id, revision, *values]).fetchone()
+            return None if row is None else int(row[0])
+
+        return await self.ask(question)
+
+    async def last(self) -> int:
+        """The number of the revision that was stored last; 0 if none was."""
+        return await self.ask(
+            lambda database: database.execute("SELECT max(rowid) FROM coincidence").fetchone()[0] or 0
+        )
+
+    async def ask(self, question: Callable[[sqlite3.Connection], T]) -> T:
+        """Ask in a thread."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self._asked, question)
+
+    def _asked(self, question: Callable[[sqlite3.Connection], T]) -> T:
+        database: sqlite3.Connection | None = getattr(self._own, "database", None)
+        if database is None:
+            database = self._own.database = open_for_reading(self._folder)
+        return question(database)
+
+
+def _visible(principal: Principal) -> tuple[str, list[str]]:
+    """The condition that leaves out what is private to others, with its values."""
+    if principal.may(Scope.ADMIN):
+        return "TRUE", []
+    if not principal.owner:
+        return "private_to = ''", []
+    return "private_to IN ('', ?)", [principal.owner]
+
+
+def _page(database: sqlite3.Connection, asked: Filter, principal: Principal, limit: int) -> Page:
+    items: list[Found] = []
+    looked_at, after = 0, asked.after
+    for found in _rows(database, asked, principal):
+        if len(items) >= limit or looked_at >= SCANNED_AT_ONCE:
+            return Page(tuple(items), after)
+        looked_at, after = looked_at + 1, found.seq
+        if asked.where is None or asked.where.holds(from_json(found.document)):
+            items.append(found)
+    return Page(tuple(items), None)
+
+
+def _rows(database: sqlite3.Connection, asked: Filter, principal: Principal) -> Iterator[Found]:
+    condition, values = _conditions(asked, principal)
+    text = f"SELECT rowid, document FROM coincidence AS one WHERE {condition} ORDER BY rowid"  # noqa: S608 - our own words
+    cursor = database.execute(text, values)
+    cursor.arraysize = _PAGE_ROWS
+    return (Found(*row) for row in cursor)
+
+
+def _conditions(asked: Filter, principal: Principal) -> tuple[str, Sequence[object]]:
+    seen, owner = _visible(principal)
+    survey, object_id = asked.object_key or (None, None)
+    given: list[tuple[str, object]] = [
+        ("state = ?", asked.state),
+        ("matcher = ?", asked.matcher),
+        ("trigger_id = ?", asked.trigger_id),
+        ("survey = ?", survey),
+        ("object_id = ?", object_id),
+        ("changed_us >= ?", asked.changed_from_us),
+        ("changed_us < ?", asked.changed_before_us),
+    ]
+    wanted = [(text, value) for text, value in given if value is not None]
+    newest = "NOT EXISTS (SELECT 1 FROM coincidence WHERE id = one.id AND revision > one.revision)"
+    texts = ["rowid > ?", seen, *(text for text, _ in wanted), *([newest] if asked.newest else [])]
+    return " AND ".join(texts), [asked.after, *owner, *(value for _, value in wanted)]
