@@ -3,6 +3,7 @@
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from hashlib import blake2b
 from http import HTTPStatus
 from typing import Any, TypeVar
 
@@ -118,9 +119,22 @@ def places(error: ValidationError, where: str) -> list[dict[str, str]]:
     return found
 
 
-def as_json(
-    document: Any, status: HTTPStatus = HTTPStatus.OK, headers: Mapping[str, str] | None = None
+def as_json(request: web.Request, document: Any, status: HTTPStatus = HTTPStatus.OK) -> web.Response:
+    """An answer in JSON; see `as_text`."""
+    return as_text(request, json.dumps(document, allow_nan=False, separators=(",", ":")), status)
+
+
+def as_text(
+    request: web.Request, text: str, status: HTTPStatus = HTTPStatus.OK, content_type: str = "application/json"
 ) -> web.Response:
-    """An answer in JSON."""
-    text = json.dumps(document, allow_nan=False, separators=(",", ":"))
-    return web.Response(text=text, status=status.value, content_type="application/json", headers=headers)
+    """An answer, with an ETag of its content; whoever has it already is told so, with nothing else."""
+    body = text.encode()
+    etag = blake2b(body, digest_size=12).hexdigest()
+    if status is HTTPStatus.OK and any(known.value in {etag, "*"} for known in request.if_none_match or ()):
+        response = web.Response(status=HTTPStatus.NOT_MODIFIED.value)
+    else:
+        response = web.Response(body=body, status=status.value, content_type=content_type, charset="utf-8")
+    response.etag = etag
+    response.headers["Cache-Control"] = "no-cache"
+    response.headers["Vary"] = "Authorization, Cookie, Accept"
+    return response

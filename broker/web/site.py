@@ -7,6 +7,7 @@ from aiohttp import web
 
 from broker.service import Service
 from broker.web.options import HttpOptions
+from broker.web.queries import Questions
 from broker.web.tokens import Tokens
 
 
@@ -22,6 +23,8 @@ class Site:
         Of the configuration's section ``[http]``.
     tokens
         Who may do what.
+    questions
+        To the store.
     now_us
         The wall's clock: tokens end and limits count by it, whatever nights are played.
     """
@@ -29,6 +32,7 @@ class Site:
     service: Service
     options: HttpOptions
     tokens: Tokens
+    questions: Questions
     now_us: Callable[[], int]
 
 
