@@ -16,19 +16,13 @@ from broker.web.limits import rate_limit
 from broker.web.options import HttpOptions
 from broker.web.problems import told_as_problems
 from broker.web.proxies import behind_proxies
-from broker.web.routes import Route
+from broker.web.routes import SECURITY_HEADERS, Route
 from broker.web.site import SITE, Site
 from broker.web.tokens import Scope, Token
 from schemas.errors import ConfigurationError
 
 _CLOSING_S = 5.0
 """So long streams and uploads may go on when the service ends."""
-_SECURITY = {
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Content-Security-Policy": "default-src 'self'; img-src 'self' data:; style-src 'self'; frame-ancestors 'none'; "
-    "base-uri 'none'; form-action 'self'",
-}
 
 
 def make_app(site: Site, routes: Sequence[Route]) -> web.Application:
@@ -125,7 +119,7 @@ def _guarded(route: Route) -> Handler:
 async def _safe_headers(request: web.Request, handler: Handler) -> web.StreamResponse:
     response = await handler(request)
     if not response.prepared:  # a stream has sent its own
-        for name, value in _SECURITY.items():
+        for name, value in SECURITY_HEADERS.items():
             response.headers.setdefault(name, value)
     return response
 

@@ -17,7 +17,8 @@ from broker.web.routes import Answer, Route, as_text, asked
 from broker.web.site import Site, site_of
 from broker.web.tokens import Scope
 from matchers.selection import Selection
-from schemas.coincidence import CoincidenceDocument, from_json
+from schemas.coincidence import from_json
+from schemas.coincidence_documents import CoincidenceDocument
 from schemas.errors import ConfigurationError
 from schemas.times import us_from_iso
 from schemas.voevent_out import voevent_bytes
@@ -28,7 +29,7 @@ VOEVENT = "application/xml"
 
 def _instant(text: object) -> int:
     if not isinstance(text, str) or len(text) > 40:  # noqa: PLR2004
-        raise ValueError("expected an instant such as 2026-10-05T04:30:00Z")  # noqa: TRY004 - for pydantic
+        raise ValueError("expected an instant such as 2026-10-05T04:30:00Z")
     return us_from_iso(text)
 
 
@@ -118,9 +119,18 @@ async def start_of(site: Site, query: ListQuery, principal: Principal) -> int:
     """
     if query.cursor is not None:
         return after_of(query.cursor)
-    if query.since is None:
-        return 0
-    parts = _REVISION.fullmatch(query.since)
+    return 0 if query.since is None else await number_since(site, query.since, principal)
+
+
+async def number_since(site: Site, since: str, principal: Principal) -> int:
+    """The number under which a revision was stored that is named by ID.rREVISION or by an IVORN.
+
+    Raises
+    ------
+    Problem
+        422 if none of this name is stored that may be seen.
+    """
+    parts = _REVISION.fullmatch(since)
     number = None
     if parts is not None:
         number = await site.questions.number_of(unquote(parts["id"]), int(parts["revision"]), principal)

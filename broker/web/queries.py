@@ -17,6 +17,7 @@ from broker.web.access import Principal
 from broker.web.tokens import Scope
 from matchers.selection import Selection
 from schemas.coincidence import from_json
+from schemas.records import Coincidence
 
 T = TypeVar("T")
 _THREADS = 2
@@ -50,6 +51,18 @@ class Filter:
     changed_from_us: int | None = None
     changed_before_us: int | None = None
     where: Selection | None = None
+
+    def passes(self, one: Coincidence) -> bool:
+        """Whether a revision is asked for, wherever it is stored and whether it is the newest or not."""
+        return (
+            self.state in {None, one.state.value}
+            and self.matcher in {None, one.matcher}
+            and self.trigger_id in {None, one.trigger.id}
+            and self.object_key in {None, (one.object.survey, one.object.object_id)}
+            and (self.changed_from_us is None or one.changed_us >= self.changed_from_us)
+            and (self.changed_before_us is None or one.changed_us < self.changed_before_us)
+            and (self.where is None or self.where.holds(one))
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +148,7 @@ def _page(database: sqlite3.Connection, asked: Filter, principal: Principal, lim
     items: list[Found] = []
     looked_at, after = 0, asked.after
     for found in _rows(database, asked, principal):
-        if len(items) >= limit or looked_at >= SCANNED_AT_ONCE:
+        if len(items) == limit or looked_at == SCANNED_AT_ONCE:
             return Page(tuple(items), after)
         looked_at, after = looked_at + 1, found.seq
         if asked.where is None or asked.where.holds(from_json(found.document)):

@@ -16,6 +16,13 @@ from broker.web.tokens import Scope
 Model = TypeVar("Model", bound=BaseModel)
 LARGEST_JSON_BYTES = 1 << 20
 """Of a request; files are not JSON."""
+SECURITY_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Content-Security-Policy": "default-src 'self'; img-src 'self' data:; style-src 'self'; frame-ancestors 'none'; "
+    "base-uri 'none'; form-action 'self'",
+}
+"""Of every answer."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from broker.service import Service
+from broker.web.hub import Hub
 from broker.web.options import HttpOptions
 from broker.web.queries import Questions
 from broker.web.tokens import Tokens
@@ -25,6 +26,8 @@ class Site:
         Who may do what.
     questions
         To the store.
+    hub
+        Everybody who follows what is stored.
     now_us
         The wall's clock: tokens end and limits count by it, whatever nights are played.
     """
@@ -33,6 +36,7 @@ class Site:
     options: HttpOptions
     tokens: Tokens
     questions: Questions
+    hub: Hub
     now_us: Callable[[], int]
 
 

@@ -1,0 +1,109 @@
+"""Coincidences as server-sent events, as they are stored; whoever reconnects goes on where they were."""
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import aclosing, suppress
+from http import HTTPStatus
+
+from aiohttp import web
+from aiohttp_sse import EventSourceResponse
+from pydantic import Field
+
+from broker.web.access import PRINCIPAL
+from broker.web.coincidences import FilterQuery, number_since
+from broker.web.hub import Full, TooSlow
+from broker.web.problems import Problem
+from broker.web.queries import Filter, Found
+from broker.web.routes import SECURITY_HEADERS, Answer, Route, asked
+from broker.web.site import site_of
+from broker.web.tokens import Scope
+
+EVENTS = "text/event-stream"
+IDLE_S = 15.0
+"""A comment is sent so often, so that proxies keep the connection and one that is gone is noticed."""
+SEND_S = 30.0
+"""Whoever takes nothing for so long is dropped."""
+MOST_DIGITS = 19
+
+
+class StreamQuery(FilterQuery):
+    """Which revisions, and where to begin."""
+
+    since: str | None = Field(
+        None, max_length=400, description="ID.rREVISION or an IVORN: begin with what was stored after it."
+    )
+    last_event_id: str | None = Field(
+        None, pattern=r"^\d{1,18}$", description="As the header Last-Event-ID, which comes before it."
+    )
+
+
+async def follow(request: web.Request, wanted: Filter) -> web.StreamResponse:
+    """Answer with revisions as they are stored, until whoever asked goes away, is too slow, or the service ends.
+
+    Each event is a ``coincidence``: its id a number with which to go on, its data a coincidence in JSON. An event
+    ``dropped`` says why the stream ends.
+
+    Raises
+    ------
+    Problem
+        503 if too many follow already.
+    """
+    site = site_of(request)
+    if site.hub.is_full:
+        detail = f"{site.options.listeners} follow already; try again later"
+        raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, detail, headers={"Retry-After": "60"})
+    response = EventSourceResponse(send_timeout=SEND_S, ping_interval=IDLE_S, sep="\n", headers=SECURITY_HEADERS)
+    await response.prepare(request)
+    with suppress(ConnectionError, TimeoutError):  # whoever asked is gone, or takes nothing
+        async with response:
+            await _tell(response, site.hub.follow(wanted, request[PRINCIPAL], idle_s=IDLE_S))
+    return response
+
+
+async def _tell(response: EventSourceResponse, revisions: AsyncIterator[tuple[list[Found], int]]) -> None:
+    reason = "the service ends"
+    try:
+        async with aclosing(revisions):
+            async for found, after in revisions:
+                for one in found:
+                    await response.send(one.document, id=str(one.seq), event="coincidence")
+                if not found:
+                    await response.send("", id=str(after), event="idle")
+                if not response.is_connected():
+                    return
+    except TooSlow:
+        reason = "too slow: more was stored meanwhile than is kept for a listener; reconnect to go on"
+    except Full:
+        reason = "too many follow already"
+    await response.send(json.dumps({"reason": reason}), event="dropped")
+
+
+async def beginning(request: web.Request, since: str | None, last_event_id: str | None) -> int:
+    """Behind which number a stream begins: where a listener was, else now."""
+    site = site_of(request)
+    told = request.headers.get("Last-Event-ID", "") or last_event_id or ""
+    if told.isdigit() and len(told) < MOST_DIGITS:
+        return int(told)
+    if since is not None:
+        return await number_since(site, since, request[PRINCIPAL])
+    return await site.questions.last()
+
+
+async def _stream(request: web.Request) -> web.StreamResponse:
+    query = asked(request, StreamQuery)
+    after = await beginning(request, query.since, query.last_event_id)
+    return await follow(request, query.filter(after=after, newest=False))
+
+
+ROUTES = (
+    Route(
+        "GET",
+        "/api/v1/stream",
+        "followCoincidences",
+        _stream,
+        "Revisions as they are stored, as server-sent events",
+        Scope.READ,
+        {HTTPStatus.OK: Answer("Events, for as long as you like.", {EVENTS: None})},
+        query=StreamQuery,
+    ),
+)
