@@ -1,10 +1,10 @@
-"""Everybody who follows what is stored. The latest revisions lie in memory once for all; who comes back after a while is
-first told from the store what they missed."""
+"""Everybody who follows what is stored. The latest revisions lie in memory once for all; who comes back after a while
+is first told from the store what they missed."""
 
 import asyncio
 from bisect import bisect_right
 from collections import deque
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncGenerator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -88,7 +88,7 @@ class Hub:
 
     async def follow(
         self, wanted: Filter, principal: Principal, *, idle_s: float
-    ) -> AsyncIterator[tuple[list[Found], int]]:
+    ) -> AsyncGenerator[tuple[list[Found], int]]:
         """What is stored after ``wanted.after``, every revision, until the hub is closed.
 
         Yields

@@ -1,7 +1,7 @@
 """Coincidences as server-sent events, as they are stored; whoever reconnects goes on where they were."""
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
 from http import HTTPStatus
 
@@ -60,7 +60,7 @@ async def follow(request: web.Request, wanted: Filter) -> web.StreamResponse:
     return response
 
 
-async def _tell(response: EventSourceResponse, revisions: AsyncIterator[tuple[list[Found], int]]) -> None:
+async def _tell(response: EventSourceResponse, revisions: AsyncGenerator[tuple[list[Found], int]]) -> None:
     reason = "the service ends"
     try:
         async with aclosing(revisions):
