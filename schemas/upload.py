@@ -39,6 +39,10 @@ class ConeDocument(_Document):
     radius_deg: float = Field(gt=0, le=180, description="Radius that holds the containment, degrees.")
     containment: float = Field(0.9, gt=0, lt=1, description="Probability inside the radius.")
 
+    def localisation(self) -> Cone:
+        """The same as a record; who uploads it says what they mean, so that no systematic error is added."""
+        return Cone(self.ra_deg, self.dec_deg, self.radius_deg, self.containment, Systematics.INCLUDED)
+
 
 class EllipseDocument(_Document):
     """A position with an elliptical error."""
@@ -51,6 +55,11 @@ class EllipseDocument(_Document):
         0.0, ge=-360, le=360, description="Of the major axis, north through east, degrees."
     )
     containment: float = Field(0.9, gt=0, lt=1, description="Probability inside the ellipse.")
+
+    def localisation(self) -> Ellipse:
+        """The same as a record."""
+        axes = self.semi_major_deg, self.semi_minor_deg, self.position_angle_deg
+        return Ellipse(self.ra_deg, self.dec_deg, *axes, self.containment, Systematics.INCLUDED)
 
 
 class SearchDocument(_Document):
@@ -153,18 +162,5 @@ def _localisation(document: UploadDocument) -> Localisation | None:
             return InlineMap(base64.b64decode(document.map_base64, validate=True))
         except ValueError as error:
             raise BadNotice(Reason.MALFORMED, f"map_base64 of the upload is no base64: {error}") from None
-    if document.cone is not None:
-        cone = document.cone
-        return Cone(cone.ra_deg, cone.dec_deg, cone.radius_deg, cone.containment, Systematics.INCLUDED)
-    if document.ellipse is not None:
-        ellipse = document.ellipse
-        return Ellipse(
-            ellipse.ra_deg,
-            ellipse.dec_deg,
-            ellipse.semi_major_deg,
-            ellipse.semi_minor_deg,
-            ellipse.position_angle_deg,
-            ellipse.containment,
-            Systematics.INCLUDED,
-        )
-    return None
+    position = document.cone or document.ellipse
+    return None if position is None else position.localisation()

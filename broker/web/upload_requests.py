@@ -1,0 +1,249 @@
+"""What a request to upload says: a file as body or form, JSON for a position, a coverage map or an LVK alert, or a URL.
+
+Bodies are read as they come and no further than the limit; nothing is unpacked or parsed on the event loop.
+"""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Annotated, Any, Self
+
+from aiohttp import BodyPartReader, web
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+from bridges.map_fetcher import FetchError, MapFetcher
+from broker.web.problems import Problem
+from broker.web.routes import checked
+from schemas.bounded_json import JsonLimits, parse_json_object
+from schemas.densities import skymap_of
+from schemas.localisation import Cone, Ellipse, InlineMap
+from schemas.lvk import is_lvk, lvk_notice
+from schemas.records import Message, Messenger
+from schemas.sky import SkyMap
+from schemas.skymap import MapLimits, read_skymap, read_skymap_header
+from schemas.times import us_from_iso
+from schemas.upload import ConeDocument, EllipseDocument, SearchDocument
+
+JSON_TYPE = "application/json"
+FORM_TYPE = "multipart/form-data"
+FILE_TYPES = ("application/fits", "image/fits", "application/octet-stream", "application/gzip", "application/x-gzip")
+FILE_FIELD = "skymap"
+_FIELD_BYTES = 4096
+_MOST_PARTS = 32
+_CHUNK_BYTES = 1 << 16
+Name = Annotated[str, StringConstraints(strip_whitespace=True, max_length=100, pattern=r"^[^\x00-\x1f\x7f]*$")]
+
+
+class UploadSettings(BaseModel):
+    """How an upload is called and searched."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    name: Name = Field("", description="What it is to be called; by default what the file says.")
+    trigger_time: Annotated[str, StringConstraints(max_length=40)] | None = Field(
+        None, description="Instant of the event (UTC); by default what the file says."
+    )
+    messenger: Messenger = Field(Messenger.GRAVITATIONAL_WAVE, description="What carried the news.")
+    before_s: float = Field(0.0, ge=0, le=366 * 86_400, description="The window begins so long before the event.")
+    after_d: float = Field(20.0, gt=0, le=366, description="The window ends so long after the event.")
+    level: float = Field(0.9, gt=0, lt=1, description="Probability of the region that is searched.")
+    new_object: bool = Field(True, description="Only objects that were not detected before the window began.")
+    private: bool = Field(False, description="Whether its owner alone sees it and its coincidences.")
+
+    def search(self) -> SearchDocument:
+        """The part that says how to search."""
+        return SearchDocument(
+            before_s=self.before_s, after_d=self.after_d, level=self.level, new_object=self.new_object
+        )
+
+
+class PositionRequest(UploadSettings):
+    """An upload without a file: one of cone, ellipse, moc, lvk and url."""
+
+    cone: ConeDocument | None = None
+    ellipse: EllipseDocument | None = None
+    moc: dict[str, list[int]] | None = Field(None, description="A coverage map (IVOA MOC) in JSON: cells by order.")
+    lvk: dict[str, Any] | None = Field(None, description="An LVK alert with its sky map, as GCN sends it.")
+    url: str | None = Field(None, max_length=2048, description="Where the file is, on a host that is allowed.")
+
+    @model_validator(mode="after")
+    def _one_position(self) -> Self:
+        if sum(given is not None for given in (self.cone, self.ellipse, self.moc, self.lvk, self.url)) != 1:
+            raise ValueError("give one of cone, ellipse, moc, lvk and url")
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What was asked for, before it is read.
+
+    Attributes
+    ----------
+    position
+        Bytes of a file, a cone or an ellipse, or an LVK alert.
+    file_name
+        As the sender calls the file, without its folders; empty without.
+    """
+
+    settings: UploadSettings
+    position: bytes | Cone | Ellipse | dict[str, Any]
+    file_name: str = ""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Understood:
+    """What was read.
+
+    Attributes
+    ----------
+    localisation
+        What is kept and searched.
+    skymap
+        The density that it means.
+    trigger_us
+        Instant of the event.
+    """
+
+    settings: UploadSettings
+    localisation: Cone | Ellipse | InlineMap
+    skymap: SkyMap
+    name: str
+    trigger_us: int
+    file_name: str
+
+
+async def wanted_of(request: web.Request, fetcher: MapFetcher, bytes_max: int) -> Wanted:
+    """Read a request.
+
+    Raises
+    ------
+    Problem
+        413, 415 or 422, saying what is wrong.
+    """
+    if request.content_type == FORM_TYPE:
+        return await _of_form(request, bytes_max)
+    if request.content_type == JSON_TYPE:
+        body = await _body(request, bytes_max)
+        record = await asyncio.to_thread(_json_object, body, bytes_max)
+        return await _of_json(checked(record, PositionRequest, "body"), fetcher)
+    if request.content_type in FILE_TYPES:
+        settings = checked(dict(request.query), UploadSettings, "query")
+        return Wanted(settings, await _body(request, bytes_max))
+    known = ", ".join((FORM_TYPE, JSON_TYPE, *FILE_TYPES))
+    raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"expected {known} (given: {request.content_type})")
+
+
+def understood(wanted: Wanted, limits: MapLimits) -> Understood:
+    """Read a map and find out what was not said; takes up to seconds, and belongs in a thread.
+
+    Raises
+    ------
+    BadInput
+        If the position makes no density.
+    Problem
+        422 if nobody says when the event was.
+    """
+    position, settings = wanted.position, wanted.settings
+    name, time_us = settings.name, None
+    if isinstance(position, dict):
+        notice = lvk_notice(position, Message(b"", "upload"))
+        if not isinstance(notice.localisation, InlineMap):
+            raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "the LVK alert has no sky map")
+        name, time_us = name or notice.names[0], notice.trigger_time_us
+        position = notice.localisation.body
+    if isinstance(position, bytes):
+        skymap, header = read_skymap(position, limits), read_skymap_header(position, limits)
+        name, time_us = name or header.object_name[:100], header.time_us if time_us is None else time_us
+        localisation: Cone | Ellipse | InlineMap = InlineMap(position)
+    else:
+        skymap, localisation = skymap_of(position), position
+    return Understood(settings, localisation, skymap, name, _instant(settings.trigger_time, time_us), wanted.file_name)
+
+
+def _instant(given: str | None, told_us: int | None) -> int:
+    if given is not None:
+        try:
+            return us_from_iso(given)
+        except ValueError as error:
+            raise _wrong("trigger_time", f"{error}") from None
+    if told_us is None:
+        raise _wrong("trigger_time", "the file does not say when the event was: give it")
+    return told_us
+
+
+def _wrong(place: str, detail: str) -> Problem:
+    return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "the upload is wrong", errors=[{"place": place, "detail": detail}])
+
+
+async def _of_json(asked: PositionRequest, fetcher: MapFetcher) -> Wanted:
+    settings = UploadSettings.model_validate(asked.model_dump(include=set(UploadSettings.model_fields)))
+    if asked.cone is not None:
+        return Wanted(settings, asked.cone.localisation())
+    if asked.ellipse is not None:
+        return Wanted(settings, asked.ellipse.localisation())
+    if asked.moc is not None:
+        return Wanted(settings, json.dumps(asked.moc).encode())
+    if asked.url is not None:
+        try:
+            return Wanted(settings, await fetcher.fetch(asked.url), asked.url.rpartition("/")[2][:100])
+        except FetchError as error:
+            raise _wrong("body.url", str(error)) from None
+    if not is_lvk(asked.lvk or {}):
+        raise _wrong("body.lvk", "no LVK alert: expected superevent_id and alert_type")
+    return Wanted(settings, dict(asked.lvk or {}))
+
+
+async def _of_form(request: web.Request, bytes_max: int) -> Wanted:
+    """A form: the file as ``skymap``, and settings as fields, in any order."""
+    fields: dict[str, str] = {}
+    file: bytes | None = None
+    file_name = ""
+    try:
+        reader = await request.multipart()
+        for _ in range(_MOST_PARTS):
+            part = await reader.next()
+            if part is None:
+                break
+            if not isinstance(part, BodyPartReader) or part.name is None:
+                raise _wrong("body", "expected fields with names, and none inside each other")
+            if part.name == FILE_FIELD:
+                file, file_name = await _read(part.read_chunk, bytes_max), (part.filename or "")
+            else:
+                fields[part.name] = (await _read(part.read_chunk, _FIELD_BYTES)).decode("utf-8", "replace")
+        else:
+            raise _wrong("body", f"more than {_MOST_PARTS} fields")
+    except ValueError as error:
+        raise Problem(HTTPStatus.BAD_REQUEST, f"the form cannot be read: {error}") from None
+    if file is None:
+        raise _wrong(f"body.{FILE_FIELD}", "the form has no file of this name")
+    return Wanted(checked(fields, UploadSettings, "body"), file, _without_folders(file_name))
+
+
+def _without_folders(name: str) -> str:
+    plain = "".join(character for character in name if character.isprintable())
+    return plain.replace("\\", "/").rpartition("/")[2][:100]
+
+
+async def _body(request: web.Request, bytes_max: int) -> bytes:
+    if (request.content_length or 0) > bytes_max:
+        raise _too_large(bytes_max)
+    return await _read(request.content.read, bytes_max)
+
+
+async def _read(read: Callable[[int], Awaitable[bytes]], bytes_max: int) -> bytes:
+    body = bytearray()
+    while chunk := await read(_CHUNK_BYTES):
+        body += chunk
+        if len(body) > bytes_max:
+            raise _too_large(bytes_max)
+    return bytes(body)
+
+
+def _too_large(bytes_max: int) -> Problem:
+    return Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"at most {bytes_max} bytes are taken")
+
+
+def _json_object(body: bytes, bytes_max: int) -> dict[str, Any]:
+    return dict(parse_json_object(body, JsonLimits(bytes=bytes_max)))
