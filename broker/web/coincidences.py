@@ -13,7 +13,7 @@ from broker.web.access import PRINCIPAL, Principal
 from broker.web.cursors import after_of, cursor_of
 from broker.web.problems import Problem
 from broker.web.queries import Filter, Found
-from broker.web.routes import Answer, Route, as_text, asked
+from broker.web.routes import JSON, Answer, Route, as_text, asked
 from broker.web.site import Site, site_of
 from broker.web.tokens import Scope
 from matchers.selection import Selection
@@ -183,7 +183,6 @@ async def _history(request: web.Request, coincidence_id: str) -> tuple[Found, ..
     return found
 
 
-JSON = "application/json"
 ROUTES = (
     Route(
         "GET",

@@ -67,9 +67,10 @@ class Filter:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A revision of a coincidence: the number under which it was stored, and its text in JSON."""
+    """A revision of a coincidence: the number under which it was stored, its id, and its text in JSON."""
 
     seq: int
+    id: str
     document: str
 
 
@@ -102,7 +103,7 @@ class Questions:
 
         def question(database: sqlite3.Connection) -> tuple[Found, ...]:
             seen, values = _visible(principal)
-            text = f"SELECT rowid, document FROM coincidence WHERE id = ? AND {seen} ORDER BY revision"  # noqa: S608
+            text = f"SELECT rowid, id, document FROM coincidence WHERE id = ? AND {seen} ORDER BY revision"  # noqa: S608
             return tuple(Found(*row) for row in database.execute(text, [coincidence_id, *values]))
 
         return await self.ask(question)
@@ -158,7 +159,7 @@ def _page(database: sqlite3.Connection, asked: Filter, principal: Principal, lim
 
 def _rows(database: sqlite3.Connection, asked: Filter, principal: Principal) -> Iterator[Found]:
     condition, values = _conditions(asked, principal)
-    text = f"SELECT rowid, document FROM coincidence AS one WHERE {condition} ORDER BY rowid"  # noqa: S608 - our own words
+    text = f"SELECT rowid, id, document FROM coincidence AS one WHERE {condition} ORDER BY rowid"  # noqa: S608 - our own words
     cursor = database.execute(text, values)
     cursor.arraysize = _PAGE_ROWS
     return (Found(*row) for row in cursor)

@@ -14,6 +14,8 @@ from broker.web.problems import Problem
 from broker.web.tokens import Scope
 
 Model = TypeVar("Model", bound=BaseModel)
+JSON = "application/json"
+GEOJSON = "application/geo+json"
 LARGEST_JSON_BYTES = 1 << 20
 """Of a request; files are not JSON."""
 SECURITY_HEADERS = {
