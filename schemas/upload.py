@@ -39,6 +39,11 @@ class ConeDocument(_Document):
     radius_deg: float = Field(gt=0, le=180, description="Radius that holds the containment, degrees.")
     containment: float = Field(0.9, gt=0, lt=1, description="Probability inside the radius.")
 
+    @classmethod
+    def of(cls, cone: Cone) -> Self:
+        """Of the record."""
+        return cls(**{name: getattr(cone, name) for name in cls.model_fields})
+
     def localisation(self) -> Cone:
         """The same as a record; who uploads it says what they mean, so that no systematic error is added."""
         return Cone(self.ra_deg, self.dec_deg, self.radius_deg, self.containment, Systematics.INCLUDED)
@@ -55,6 +60,11 @@ class EllipseDocument(_Document):
         0.0, ge=-360, le=360, description="Of the major axis, north through east, degrees."
     )
     containment: float = Field(0.9, gt=0, lt=1, description="Probability inside the ellipse.")
+
+    @classmethod
+    def of(cls, ellipse: Ellipse) -> Self:
+        """Of the record."""
+        return cls(**{name: getattr(ellipse, name) for name in cls.model_fields})
 
     def localisation(self) -> Ellipse:
         """The same as a record."""

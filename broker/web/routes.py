@@ -128,9 +128,16 @@ def places(error: ValidationError, where: str) -> list[dict[str, str]]:
     return found
 
 
-def as_json(request: web.Request, document: Any, status: HTTPStatus = HTTPStatus.OK) -> web.Response:
+def as_json(
+    request: web.Request,
+    document: Any,
+    status: HTTPStatus = HTTPStatus.OK,
+    headers: Mapping[str, str] | None = None,
+) -> web.Response:
     """An answer in JSON; see `as_text`."""
-    return as_text(request, json.dumps(document, allow_nan=False, separators=(",", ":")), status)
+    response = as_text(request, json.dumps(document, allow_nan=False, separators=(",", ":")), status)
+    response.headers.update(headers or {})
+    return response
 
 
 def as_text(

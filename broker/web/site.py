@@ -5,11 +5,13 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
+from bridges.map_fetcher import MapFetcher
 from broker.service import Service
 from broker.web.hub import Hub
 from broker.web.options import HttpOptions
 from broker.web.queries import Questions
 from broker.web.tokens import Tokens
+from broker.web.uploads import Uploads
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,8 @@ class Site:
         To the store.
     hub
         Everybody who follows what is stored.
+    uploads, fetcher
+        Bounds on uploads, and what fetches maps that an upload only links to.
     now_us
         The wall's clock: tokens end and limits count by it, whatever nights are played.
     """
@@ -37,6 +41,8 @@ class Site:
     tokens: Tokens
     questions: Questions
     hub: Hub
+    uploads: Uploads
+    fetcher: MapFetcher
     now_us: Callable[[], int]
 
 
