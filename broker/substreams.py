@@ -46,8 +46,10 @@ class Substream:
     condition: Condition
 
     def admits(self, coincidence: Coincidence) -> bool:
-        """Whether a coincidence that was not sent before belongs to it."""
-        if coincidence.state is State.WITHDRAWN or (coincidence.trigger.test and not self.options.include_tests):
+        """Whether a coincidence that was not sent before belongs to it; what is private belongs to none."""
+        if coincidence.state is State.WITHDRAWN or coincidence.trigger.private_to:
+            return False
+        if coincidence.trigger.test and not self.options.include_tests:
             return False
         return self.condition(coincidence)
 

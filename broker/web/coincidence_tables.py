@@ -32,7 +32,7 @@ COLUMNS: Final = (
 
 
 def as_table(coincidences: Sequence[Coincidence], content_type: str) -> bytes:
-    """The coincidences in this order, as CSV or as VOTable 1.3 with units and descriptions; what is unknown is empty."""
+    """The coincidences in this order, as CSV or as VOTable with units and descriptions; what is unknown is empty."""
     documents = [to_document(coincidence) for coincidence in coincidences]
     columns = [_column(documents, part, name) for part, name in COLUMNS]
     return _WRITERS[content_type](Table(columns))

@@ -282,9 +282,7 @@ async def _standing(site: Site, trigger_id: str, principal: Principal) -> list[C
     found: list[Coincidence] = []
     after: int | None = 0
     while after is not None:
-        page = await site.questions.coincidences(
-            Filter(after=after, trigger_id=trigger_id), principal, SCANNED_AT_ONCE
-        )
+        page = await site.questions.coincidences(Filter(after=after, trigger_id=trigger_id), principal, SCANNED_AT_ONCE)
         found += await asyncio.to_thread(lambda items: [from_json(one.document) for one in items], page.items)
         after = page.next_after
     return rank(one for one in found if one.state is not State.WITHDRAWN)
