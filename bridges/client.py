@@ -94,8 +94,8 @@ class AsyncClient:
         position
             Path of a file, its bytes, or a mapping such as ``{"cone": {...}}`` or ``{"url": "https://..."}``.
         settings
-            ``name``, ``trigger_time``, ``messenger``, ``before_s``, ``after_d``, ``level``, ``new_object``, ``private``;
-            see the interface.
+            ``name``, ``trigger_time``, ``messenger``, ``before_s``, ``after_d``, ``level``, ``new_object`` and
+            ``private``, as the interface has them.
 
         Raises
         ------
