@@ -85,9 +85,12 @@ class Background:
         """Where and when the survey looked, as it is known now."""
         return self._coverage.visits()
 
-    def model(self, cell: int) -> str:
-        """How the rate in a cell was found."""
-        band = int(_latitude_band()[cell])
+    def models(self, cells: Ints) -> list[str]:
+        """How the rate in each of these cells was found."""
+        sentences = [self._model(band) for band in range(len(_FALLBACK_NEAR_PLANE))]
+        return [sentences[band] for band in _latitude_band()[cells].tolist()]
+
+    def _model(self, band: int) -> str:
         where = f"|b| {LATITUDE_EDGES_DEG[band]:.0f} to {LATITUDE_EDGES_DEG[band + 1]:.0f} deg"
         objects, deg2_nights = round(float(self._band_new[band])), float(self._band_deg2_nights[band])
         fallback = f"{fallback_per_deg2_night(self.survey)[band]:g}/deg2/night counting as {PRIOR_OBJECTS:.0f} objects"
