@@ -44,8 +44,16 @@ _TARGETED: Final = {
 
 
 class PairRates(NamedTuple):
-    """How often chance brings a pair like this one together in time alone: by false gravitational waves as RAVEN counts
-    (None if the false-alarm rate is unknown), and by whatever is announced."""
+    """How often chance brings a pair like this one together, in time alone.
+
+    Attributes
+    ----------
+    far_hz
+        As RAVEN counts, by false gravitational waves; None if their false-alarm rate is unknown.
+    chance_hz
+        By all that is announced, true or false. A true gravitational wave of a minute false-alarm rate and a true burst
+        that are two events come together more often than false alarms do (GCN Circular 38356).
+    """
 
     far_hz: float | None
     chance_hz: float
@@ -89,14 +97,15 @@ def _with_gw(gw: Trigger, other: Trigger) -> PairRates | None:
         far_hz = None if gw.far_hz is None else joint.untargeted_far_hz(gw.far_hz, external_hz, window)
     if not window.start_s <= (gw.time_us - other.time_us) / US_PER_S <= window.end_s:
         return None
-    return PairRates(far_hz, joint.untargeted_far_hz(max(gw.far_hz or 0.0, _rate_hz(gw)), external_hz, window))
+    announced_gw_hz, announced_hz = max(gw.far_hz or 0.0, _rate_hz(gw)), max(external_hz, _rate_hz(other))
+    return PairRates(far_hz, joint.untargeted_far_hz(announced_gw_hz, announced_hz, window))
 
 
 def _external_rate_hz(trigger: Trigger) -> float:
     if trigger.messenger is not Messenger.GAMMA_RAY:
         return _rate_hz(trigger)
     subthreshold = "subthresh" in trigger.notice.notice_type.casefold()
-    return (joint.BURSTS_PER_YEAR_WITH_SUBTHRESHOLD if subthreshold else joint.BURSTS_PER_YEAR) / joint.RAVENYEAR_S
+    return (joint.BURSTS_PER_YEAR_WITH_SUBTHRESHOLD if subthreshold else joint.BURSTS_PER_YEAR) / joint.RAVEN_YEAR_S
 
 
 def _is_cbc(gw: Trigger) -> bool:
