@@ -1,11 +1,12 @@
 """How many unrelated new objects a survey brings, by place: measured of what it brought, or a stated fallback.
 
 A rate is the number of new objects that pass the cuts, per square degree and visited night (`matchers.coverage`). That
-of a cell is found in three steps, each of which is the prior of the next (a gamma prior, which counts as some objects
-more): the fallback of the survey; all of the sky in the same band of galactic latitude; and the surroundings, some 50
-square degrees. So a young store has the fallback, an old one what it saw nearby, and everything in between.
+of a cell is found in steps, each of which is the prior of the next (a gamma prior, which counts as some objects more):
+the fallback of the survey; that scaled to all that was found; all that was found in the same band of galactic latitude;
+and in the surroundings, some 50 square degrees. So a young store has the fallback, an old one what it saw nearby.
 """
 
+import math
 from dataclasses import dataclass, field
 from functools import cache
 
@@ -19,7 +20,9 @@ from schemas.records import Ints
 LATITUDE_EDGES_DEG = (0.0, 10.0, 20.0, 40.0, 90.0)
 """Of the bands of galactic latitude, north and south alike."""
 PRIOR_OBJECTS = 10.0
-"""A prior counts as much as so many objects, and as the exposure in which it would bring them."""
+"""A prior counts as much as so many objects, and as the exposure in which it would bring them..."""
+FALLBACK_OBJECTS = 1.0
+"""...but the fallback, which may be off by any factor, as one."""
 PRIOR_MAGNITUDES = 200
 _FALLBACK_PER_DEG2_NIGHT = {"ztf": 0.01, "lsst": 0.5}
 """ZTF: Moeller et al. 2021 (MNRAS 501, 3272, section 4.2) found 393 candidates in the circles of 142 Fermi bursts, some
@@ -73,7 +76,10 @@ class Background:
             np.bincount(band, weights=column, minlength=len(_FALLBACK_NEAR_PLANE)).astype(np.float64)
             for column in (new, deg2_nights)
         )
-        rate = _posterior(band_new, band_deg2_nights, fallback_per_deg2_night(survey))[band]
+        fallback = fallback_per_deg2_night(survey)
+        by_fallback = float(band_deg2_nights @ fallback)
+        scaled = fallback * (float(band_new.sum()) + FALLBACK_OBJECTS) / (by_fallback + FALLBACK_OBJECTS)
+        rate = _posterior(band_new, band_deg2_nights, scaled)[band]
         near_new, near_deg2_nights = (
             np.repeat(column.reshape(-1, _AROUND).sum(axis=1), _AROUND) for column in (new, deg2_nights)
         )
@@ -85,18 +91,22 @@ class Background:
         """Where and when the survey looked, as it is known now."""
         return self._coverage.visits()
 
-    def model(self, cell: int) -> str:
-        """How the rate in a cell was found."""
-        band = int(_latitude_band()[cell])
+    def models(self, cells: Ints) -> list[str]:
+        """How the rate in each of these cells was found."""
+        sentences = [self._model(band) for band in range(len(_FALLBACK_NEAR_PLANE))]
+        return [sentences[band] for band in _latitude_band()[cells].tolist()]
+
+    def _model(self, band: int) -> str:
         where = f"|b| {LATITUDE_EDGES_DEG[band]:.0f} to {LATITUDE_EDGES_DEG[band + 1]:.0f} deg"
-        objects, deg2_nights = round(float(self._band_new[band])), float(self._band_deg2_nights[band])
-        fallback = f"{fallback_per_deg2_night(self.survey)[band]:g}/deg2/night counting as {PRIOR_OBJECTS:.0f} objects"
-        if not deg2_nights:
-            return f"fallback: {fallback}, as nothing is measured yet at {where}"
-        percent = 100 / np.sqrt(objects + PRIOR_OBJECTS)
+        fallback = f"fallback {fallback_per_deg2_night(self.survey)[band]:g} per deg2 and night"
+        total, objects = float(self._band_new.sum()), float(self._band_new[band])
+        if not self._band_deg2_nights.any():
+            return f"{fallback}, as nothing is measured yet"
+        percent = 100 / math.sqrt(objects + min(PRIOR_OBJECTS, total + FALLBACK_OBJECTS))
+        exposure = f"{self._band_deg2_nights[band]:,.0f} deg2 x nights"
         return (
-            f"{objects:,} new objects in {deg2_nights:,.0f} deg2 x nights at {where} in {self._nights} nights "
-            f"(known to {percent:.0f} %), those nearby weighted; prior {fallback}"
+            f"{objects:,.0f} new objects in {exposure} at {where}, of {total:,.0f} anywhere in {self._nights} nights, "
+            f"those nearby weighted, uncertain by {percent:.0f} %; {fallback} counts as {FALLBACK_OBJECTS:.0f} object"
         )
 
 

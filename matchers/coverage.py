@@ -131,7 +131,8 @@ class Coverage:
 
     def expire(self, before_us: int) -> None:
         """Forget the nights that ended before an instant."""
-        self._since = max(self._since, int(night_of(np.array([before_us]))[0]))
+        # Before the earliest instant of a column there is no night: the difference to its noon would wrap around.
+        self._since = max(self._since, int(night_of(np.array([max(before_us, -(2**62))]))[0]))
         for number in [number for number in self._nights if number < self._since]:
             del self._nights[number]
 

@@ -113,6 +113,11 @@ class Exposure:
         self._of_night = np.concatenate([np.zeros((1, most)), np.cumsum(of_night, axis=0)])
         self._through = np.cumsum(self._of_night, axis=1)
         self.expected = float(self._through[-1, -1])
+        # The sum over nights is linear between these.
+        self._knots = np.unique(self._through)
+        self._as_near = np.zeros(len(self._knots))
+        for night in range(most):
+            self._as_near += np.interp(self._knots, self._through[:, night], self._of_night[:, night])
 
     def found_at(self, *, never_missed: Bools) -> Array:
         """That a counterpart is first found at the visit at which each candidate was; by class first.
@@ -145,7 +150,4 @@ class Exposure:
         Were position and night continuous it would be s (1 + ln(s_max / s)), as in RAVEN's sub-threshold false-alarm
         rate; with nights that are few and differ by cell it is summed night by night.
         """
-        total = np.zeros(len(nearer))
-        for number in range(self._through.shape[1]):
-            total += np.interp(nearer, self._through[:, number], self._of_night[:, number])
-        return total
+        return np.interp(nearer, self._knots, self._as_near)

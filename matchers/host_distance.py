@@ -37,12 +37,16 @@ class Host(NamedTuple):
 
 def host_of(annotations: Iterable[Annotation]) -> Host | None:
     """The distance that the nearest entry of a catalogue gives, none of a star; None if none gives any."""
-    told = [
-        (math.inf if one.separation_arcsec is None else one.separation_arcsec, one.catalogue, one.name, host)
-        for one in annotations
-        if one.answer is Answer.FOUND and not (one.star_probability or 0.0) > 0.5 and (host := _told_by(one))  # noqa: PLR2004
-    ]
-    return min(told)[-1] if told else None
+    nearest: tuple[float, str, str, Host] | None = None
+    for one in annotations:
+        if (one.distance_mpc is None and one.redshift is None) or one.answer is not Answer.FOUND:
+            continue
+        host = _told_by(one)
+        if host is not None and not (one.star_probability or 0.0) > 0.5:  # noqa: PLR2004
+            away = math.inf if one.separation_arcsec is None else one.separation_arcsec
+            entry = away, one.catalogue, one.name, host
+            nearest = entry if nearest is None else min(nearest, entry)
+    return nearest and nearest[-1]
 
 
 def _told_by(entry: Annotation) -> Host | None:

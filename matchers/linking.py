@@ -1,7 +1,7 @@
 """Which triggers are one event, and what they say together.
 
-Two triggers are linked if an observatory says so (`by` is ``cited``), or if they are so near to each other in time and on
-the sky that chance would seldom bring it about (``time and sky``). All of it is a function of the *set* of triggers, each
+Two triggers are linked if an observatory says so (``cited``), or if they are so near to each other in time and on the
+sky that chance would seldom bring it about (``time and sky``). All of it is a function of the *set* of triggers, each
 in its own state, whatever their order.
 """
 
@@ -15,6 +15,7 @@ from weakref import WeakKeyDictionary
 from pydantic import BaseModel, ConfigDict, Field
 
 from matchers import joint
+from matchers.pair_rates import YEAR_S, rates_of_pair
 from schemas.product import overlap, product
 from schemas.records import Link, Messenger, Trigger
 from schemas.sky import SkyMap
@@ -24,39 +25,8 @@ CITED: Final = "cited"
 TIME_AND_SKY: Final = "time and sky"
 THROUGH_OTHERS: Final = "through others"
 
-_YEAR_S = 365.25 * 86_400
 _EXCLUDED = 1e-3
 """Skies with an overlap below this exclude each other: then not even an observatory's word links them."""
-_CLOSEST_S = 1.0
-"""Trigger times depend on the instrument's time scale: differences below this say no more."""
-
-_PER_YEAR: Final = {
-    "fermi": 480.0,
-    "swift": 90.0,
-    "integral": 5.0,
-    "agile": 5.0,
-    "lvk": 122.0,
-    "icecube": 34.0,
-    "chime": 572.0,
-}
-"""Triggers a year by mission: Fermi GBM's bursts and as many others that it cannot tell yet, Swift BAT's bursts, IceCube's
-public tracks; INTEGRAL and AGILE as RAVEN has them; one gravitational wave in 3 days (GCN Circular 38356); 536 bursts
-in 342 days of CHIME/FRB's first catalogue (2021, ApJS 257, 59)."""
-_OTHERS_PER_YEAR: Final = 200.0
-
-_WINDOWS: Final = {
-    (Messenger.GAMMA_RAY, True): joint.BURST_WITH_CBC,
-    (Messenger.GAMMA_RAY, False): joint.BURST_WITH_GW_BURST,
-    (Messenger.RADIO, True): joint.RADIO_WITH_CBC,
-    (Messenger.NEUTRINO, True): joint.NEUTRINO_WITH_CBC,
-    (Messenger.NEUTRINO, False): joint.NEUTRINO_WITH_GW_BURST,
-}
-"""By messenger, and whether the gravitational wave is a compact binary's coalescence."""
-_TARGETED: Final = {
-    "fermi": (joint.FERMI_TARGETED, joint.FERMI_SEARCH),
-    "swift": (joint.SWIFT_TARGETED, joint.SWIFT_SEARCH),
-}
-
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 
 
@@ -75,6 +45,17 @@ class LinkOptions(BaseModel):
     gamma_ray_s: Seconds = Field(300.0, description="Longest time between two triggers of one gamma-ray burst.")
     x_ray_s: Seconds = Field(600.0, description="Longest time between X-rays and gamma rays, or other X-rays.")
     neutrino_s: Seconds = Field(500.0, description="Longest time between a neutrino and gamma rays.")
+
+    def longest_apart_s(self, one: Messenger, other: Messenger) -> float:
+        """How far apart in time two triggers may be of which none is a gravitational wave; negative if they are never
+        compared."""
+        spans = {
+            frozenset({Messenger.GAMMA_RAY}): self.gamma_ray_s,
+            frozenset({Messenger.GAMMA_RAY, Messenger.X_RAY}): self.x_ray_s,
+            frozenset({Messenger.X_RAY}): self.x_ray_s,
+            frozenset({Messenger.GAMMA_RAY, Messenger.NEUTRINO}): self.neutrino_s,
+        }
+        return spans.get(frozenset({one, other}), -1.0)
 
     @property
     def longest_s(self) -> float:
@@ -183,15 +164,15 @@ def _compared(one: Trigger, other: Trigger, options: LinkOptions) -> _Finding | 
     if not (options.enabled and _may_be_one(one, other)):
         return None
     cited = other.id in one.related or one.id in other.related
-    rates = _rates(one, other, options)
+    rates = rates_of_pair(one, other, options.longest_apart_s(one.messenger, other.messenger))
     if not cited and rates is None:
         return None
     factor = _overlap(one, other)
     far, chance = (None, math.inf) if rates is None else (rates.far_hz, rates.chance_hz)
-    far_per_year = None if far is None or factor <= 0 else _YEAR_S * far / factor
+    far_per_year = None if far is None or factor <= 0 else YEAR_S * far / factor
     if cited:
         return _Finding(CITED, factor, far_per_year, 0.0) if factor >= _EXCLUDED else None
-    chance_per_year = _YEAR_S * joint.space_time_far_hz(chance, factor)
+    chance_per_year = YEAR_S * joint.space_time_far_hz(chance, factor)
     if factor < options.least_overlap or chance_per_year > options.far_per_year:
         return None
     return _Finding(TIME_AND_SKY, factor, far_per_year, chance_per_year)
@@ -207,75 +188,6 @@ def _may_be_one(one: Trigger, other: Trigger) -> bool:
     )
 
 
-class _Rates(NamedTuple):
-    """How often chance brings a pair like this one together in time alone: by false gravitational waves as RAVEN counts
-    (None if the false-alarm rate is unknown), and by whatever is announced."""
-
-    far_hz: float | None
-    chance_hz: float
-
-
-def _rates(one: Trigger, other: Trigger, options: LinkOptions) -> _Rates | None:
-    """None if two such triggers are not compared, or not so far apart in time."""
-    if other.messenger is Messenger.GRAVITATIONAL_WAVE:
-        one, other = other, one
-    if one.messenger is Messenger.GRAVITATIONAL_WAVE:
-        return _rates_with_gw(one, other)
-    within_s = {
-        frozenset({Messenger.GAMMA_RAY}): options.gamma_ray_s,
-        frozenset({Messenger.GAMMA_RAY, Messenger.X_RAY}): options.x_ray_s,
-        frozenset({Messenger.X_RAY}): options.x_ray_s,
-        frozenset({Messenger.GAMMA_RAY, Messenger.NEUTRINO}): options.neutrino_s,
-    }.get(frozenset({one.messenger, other.messenger}), -1.0)
-    apart_s = abs(one.time_us - other.time_us) / US_PER_S
-    if apart_s > within_s or _seen_by(one) == _seen_by(other):
-        return None
-    both_hz = joint.real_pair_rate_hz(_rate_hz(one), _rate_hz(other), max(apart_s, _CLOSEST_S), overlap=1.0)
-    return _Rates(both_hz, both_hz)
-
-
-def _rates_with_gw(gw: Trigger, other: Trigger) -> _Rates | None:
-    """Of a gravitational wave and something else, by RAVEN's searches."""
-    mission = other.mission.casefold()
-    targeted = _TARGETED.get(mission) if _is_cbc(gw) and other.messenger is Messenger.GAMMA_RAY else None
-    if targeted is not None and other.far_hz is not None:
-        window, search = targeted
-        external_hz = other.far_hz
-        far_hz = None if gw.far_hz is None else joint.targeted_far_hz(gw.far_hz, external_hz, window, search)
-    else:
-        window_of = _WINDOWS.get((other.messenger, _is_cbc(gw)))
-        if window_of is None:
-            return None
-        window = window_of
-        external_hz = _external_rate_hz(other)
-        far_hz = None if gw.far_hz is None else joint.untargeted_far_hz(gw.far_hz, external_hz, window)
-    if not window.start_s <= (gw.time_us - other.time_us) / US_PER_S <= window.end_s:
-        return None
-    return _Rates(far_hz, joint.untargeted_far_hz(max(gw.far_hz or 0.0, _rate_hz(gw)), external_hz, window))
-
-
-def _external_rate_hz(trigger: Trigger) -> float:
-    if trigger.messenger is not Messenger.GAMMA_RAY:
-        return _rate_hz(trigger)
-    subthreshold = "subthresh" in trigger.notice.notice_type.casefold()
-    return (joint.BURSTS_PER_YEAR_WITH_SUBTHRESHOLD if subthreshold else joint.BURSTS_PER_YEAR) / joint.RAVEN_YEAR_S
-
-
-def _is_cbc(gw: Trigger) -> bool:
-    """Whether it was found as a compact binary's coalescence, as all are that have classes."""
-    params = gw.notice.params
-    return params.get("Group", params.get("event.group", "CBC" if gw.classification else "")) == "CBC"
-
-
-def _seen_by(trigger: Trigger) -> tuple[str, str]:
-    return trigger.mission.casefold(), trigger.instrument.casefold()
-
-
-def _rate_hz(trigger: Trigger) -> float:
-    """How many triggers a second its mission announces."""
-    return _PER_YEAR.get(trigger.mission.casefold(), _OTHERS_PER_YEAR) / _YEAR_S
-
-
 def _exclude(one_group: set[str], other_group: set[str], triggers: Mapping[str, Trigger]) -> bool:
     """Whether any of one and any of another group have positions that exclude each other."""
     return any(_overlap(triggers[one], triggers[other]) < _EXCLUDED for one in one_group for other in other_group)
@@ -283,10 +195,10 @@ def _exclude(one_group: set[str], other_group: set[str], triggers: Mapping[str, 
 
 def _overlap(one: Trigger, other: Trigger) -> float:
     """Of their maps; one without a map may be anywhere, which is an overlap of 1 with everything."""
-    if one.skymap is None or other.skymap is None:
-        return 1.0
     if one.id > other.id:
         one, other = other, one
+    if one.skymap is None or other.skymap is None:
+        return 1.0
     known = _overlaps.setdefault(one.skymap, WeakKeyDictionary())
     if other.skymap not in known:
         known[other.skymap] = overlap(one.skymap, other.skymap)

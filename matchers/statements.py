@@ -16,8 +16,8 @@ from schemas.pixels import separation_deg
 from schemas.records import Kind, Notice
 from schemas.times import US_PER_S
 
-SAME_TIME_US = US_PER_S // 10
-"""Forms of a notice give the trigger's time to 0.01 s at worst."""
+SAME_TIME_US = US_PER_S
+"""Forms of a notice give the trigger's time in whole seconds at worst (LVK's)."""
 SAME_ISSUE_US = 60 * US_PER_S
 """Forms of a notice are sent within seconds of each other (LVK's 18 s apart)."""
 SAME_POSITION_DEG = 2e-4

@@ -40,6 +40,7 @@ _MOST_DENSITY_PER_SR = 1e20
 _LEAST_NONE = 1e-6
 """However much was searched: something may always be missed."""
 _NAMES = tuple(name.value for name in CLASSES)
+_NOTHING_TOLD = (0.0,) * len(CLASSES)
 
 
 def assess(
@@ -95,8 +96,8 @@ def assess(
         observed[rows] = exposure.observed_fraction
         nearer[rows] = exposure.nearer(found.level[rows])
         chances[:, rows] = exposure.found_at(never_missed=found.never_missed[rows])
-        for row in rows.tolist():
-            models[row] = background.model(int(found.cell[row]))
+        for row, model in zip(rows.tolist(), background.models(found.cell[rows]), strict=True):
+            models[row] = model
     for exposure in exposures:
         as_near += exposure.as_near(nearer)
     weights = found.density_per_deg2 / rate * priors[:, None] * chances * found.ratios
@@ -223,7 +224,7 @@ class _Columns:
 def _log_ratios(evidence: LightCurveEvidence) -> tuple[float, ...]:
     """By class. Visits that missed the object since the trigger are the exposure's to weigh."""
     told = evidence.log_likelihood_ratio
-    ratios = tuple([told.get(name, 0.0) for name in _NAMES])
+    ratios = tuple([told.get(name, 0.0) for name in _NAMES]) if told else _NOTHING_TOLD
     after_s, before_s = evidence.onset_after_s, evidence.onset_before_s
     if after_s is None or before_s is None or not 0 < after_s < before_s:
         return ratios

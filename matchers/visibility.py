@@ -101,7 +101,7 @@ class Visibility:
         """
         appeared = self.appeared(delay_d)
         chances = np.zeros_like(appeared)
-        before, left = np.zeros_like(appeared[:, 0]), np.zeros_like(appeared[:, 0])
+        before = left = np.zeros((appeared.shape[0], *appeared.shape[2:]))  # there may be no visit at all
         for visit in range(len(delay_d)):
             was = visited[visit]
             now = np.maximum(appeared[:, visit], before)

@@ -29,9 +29,12 @@ def _swift_bat(event: VOEvent, draft: Draft) -> None:
 
 
 def _swift_found(event: VOEvent, draft: Draft) -> None:
-    """A source in the narrow-field instruments confirms a trigger that the star tracker made doubtful."""
-    if not event.flag("Target_in_Gnd_Catalog") and not event.flag("Target_in_Flt_Catalog"):
-        draft.astrophysical = True
+    """A source in the narrow-field instruments says nothing of whether the trigger was a burst.
+
+    While the star tracker is lost, known sources trigger BAT where the catalogue has none, and XRT finds them there: of
+    31 such triggers in 27 months of notices eight had an XRT position of a source in no catalogue, five of these within
+    half a degree of Cygnus X-1, Cygnus X-3, Vela X-1 (twice) and 4U 1700-37.
+    """
     if event.flag("Updated_Notice"):
         draft.serial = 1
 

@@ -101,6 +101,7 @@ def to_document(coincidence: Coincidence) -> dict[str, Any]:
                 if isfinite(t.classification[name])
             },
             "linked": [_link(c, link) for link in t.linked],
+            "private_to": _text(t.private_to),
         },
         "object": {
             "survey": _text(o.survey),
@@ -335,6 +336,7 @@ def _trigger_of(t: TriggerDocument) -> TriggerSummary:
             )
             for one in t.linked
         ),
+        private_to=t.private_to,
     )
 
 

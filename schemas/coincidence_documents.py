@@ -112,6 +112,9 @@ class TriggerDocument(_Document):
     linked: tuple[LinkDocument, ...] = Field(
         (), description="Other triggers that are the same event, by id; since 1.2."
     )
+    private_to: str = Field(
+        "", description="The owner who alone may see what comes of the trigger; empty if everybody may; since 1.2."
+    )
 
 
 class MeasurementDocument(_Document):
@@ -127,7 +130,9 @@ class MeasurementDocument(_Document):
 class AnnotationDocument(_Document):
     """What one catalogue or service says of the object."""
 
-    catalogue: str = Field(description="Name of the catalogue or service; packet for the survey's own packet.")
+    catalogue: str = Field(
+        description="Name of the catalogue or service; gaia, ps1 or solar_system for what the survey's packet carries."
+    )
     answer: Literal["found", "none", "pending", "failed"] = Field(
         description="Whether it has an entry, has none, has not answered yet, or failed to answer."
     )

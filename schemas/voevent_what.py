@@ -62,6 +62,7 @@ UCDS: Final = {
     "significance": "stat.confidenceLevel",
     "significance_unit": "meta.note",
     "test": "meta.code",
+    "private_to": "meta.id",
     "survey": "meta.id;instr.obsty",
     "object_id": "meta.id;src",
     "alert_ids": "meta.id.part",

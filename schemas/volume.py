@@ -56,24 +56,22 @@ def credible_level_3d(
         raise ValueError(f"this map has no distances: {skymap.model}")
     mu, sigma, norm = skymap.distance
     # DISTMU is infinite (and the others 0 or anything) where nothing is known of the distance.
-    known = np.isfinite(mu) & np.isfinite(sigma) & np.isfinite(norm) & (sigma > 0) & (norm > 0)
+    known = np.isfinite(skymap.distance).all(axis=0) & (sigma > 0) & (norm > 0) & (skymap.cell_density_per_sr > 0)
     lo, hi, density = skymap.lo[known], skymap.hi[known], skymap.cell_density_per_sr[known]
     mu, sigma, norm = mu[known], sigma[known], norm[known]
-    held = density * ((hi - lo) * PIXEL_SR) * norm
-    peak = density * norm / (math.sqrt(2 * math.pi) * sigma)
+    held = density * ((hi - lo) * PIXEL_SR)
+    log_peak = np.log(density) + np.log(norm) - np.log(sigma)  # the densities themselves underflow
     rows, inside = rows_holding(lo, hi, pixel)
     levels = np.ones(len(pixel))
     for place in np.flatnonzero(inside & (distance_mpc > 0)):
         row = rows[place]
         offset = (distance_mpc[place] - mu[row]) / sigma[row]
-        # Where it is as dense on other lines of sight, in logarithms since densities underflow.
-        with np.errstate(divide="ignore"):
-            depth = np.log(peak) - np.log(peak[row]) + offset**2 / 2
-        reach = np.sqrt(2 * np.maximum(depth, 0.0))
+        # So many sigmas from the middle it is as dense on every line of sight; farther, less.
+        reach = np.sqrt(2 * np.maximum(log_peak - log_peak[row] + offset**2 / 2, 0.0))
         near = np.maximum(-reach, -mu / sigma)
-        inner, outer = _moment(near, mu, sigma), _moment(np.maximum(reach, near), mu, sigma)
-        levels[place] = min(float((held * (outer - inner)).sum()), 1.0)
-    return levels
+        between = _second_moment(np.maximum(reach, near), mu, sigma) - _second_moment(near, mu, sigma)
+        levels[place] = (held * np.clip(norm * between, 0.0, 1.0)).sum()
+    return np.minimum(levels, 1.0)
 
 
 def distance_of(redshift: Array) -> Array:
@@ -95,16 +93,16 @@ def distance_of(redshift: Array) -> Array:
     return np.asarray((1 + redshift) * _LIGHT_KM_S / Planck18.H0.value * integral)
 
 
-def _moment(z: Array, mu: Array, sigma: Array) -> Array:
+def _second_moment(z: Array, mu: Array, sigma: Array) -> Array:
     """Integral of r^2 times the normal density from minus infinity up to r = mu + z sigma."""
-    points, held = _normal()
-    return (mu**2 + sigma**2) * np.interp(z, points, held) - sigma * (2 * mu + sigma * z) * np.exp(
-        -(z**2) / 2
-    ) / math.sqrt(2 * math.pi)
+    normal = np.exp(-(z**2) / 2) / math.sqrt(2 * math.pi)
+    return np.asarray(
+        (mu**2 + sigma**2) * np.interp(z, *_normal_distribution()) - sigma * (2 * mu + sigma * z) * normal
+    )
 
 
 @cache
-def _normal() -> tuple[Array, Array]:
-    """The normal distribution at many points."""
+def _normal_distribution() -> tuple[Array, Array]:
+    """Points in units of sigma, and the probability below each."""
     points = np.arange(-_TABLED_SIGMAS, _TABLED_SIGMAS, _TABLE_STEP)
     return points, np.array([math.erfc(-point / math.sqrt(2)) / 2 for point in points])

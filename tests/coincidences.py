@@ -147,7 +147,7 @@ def as_of_version(version: str, coincidence: Coincidence) -> Coincidence:
     """What an earlier version of the published form tells of a coincidence."""
     one = replace(
         coincidence,
-        trigger=replace(coincidence.trigger, classification={}, linked=()),
+        trigger=replace(coincidence.trigger, classification={}, linked=(), private_to=""),
         object=replace(coincidence.object, last_non_detection_us=None, annotations=()),
         changed=(),
         evidence=NO_EVIDENCE,
@@ -251,6 +251,7 @@ def coincidences(text: st.SearchStrategy[str] = _TEXT) -> st.SearchStrategy[Coin
         links=st.dictionaries(text, text, max_size=3),
         classification=st.dictionaries(text, _FINITE, max_size=2),
         linked=st.lists(_links(text), max_size=2).map(tuple),
+        private_to=text,
     )
     ids = st.integers(-(2**63), 2**63 - 1)
     points = st.builds(Measurement, alert_id=ids, time_us=_US, band=text, mag=_maybe(_FINITE), mag_err=_maybe(_FINITE))

@@ -57,6 +57,7 @@ from broker.substreams import SubstreamOptions
 from broker.tables import coincidence_table, found_against_injected_table
 from matchers.cuts import REASONS, Cuts
 from matchers.ledger import Cause
+from matchers.linking import LinkOptions
 from matchers.options import BUILTIN
 from matchers.selection import Selection, fields_of_conditions
 from schemas import bounded, bounded_json, classic_fermi, classic_gamma, classic_other, classic_swift, moc, reading, xml
@@ -93,6 +94,7 @@ SHARED: dict[str, type[BaseModel]] = {
 TABLES: dict[str, type[BaseModel]] = {
     "`[cuts]`": Cuts,
     "`[triggers]`": TriggersSection,
+    "`[links]`": LinkOptions,
     "`[lsst]`": LsstSection,
     "`[voevent]`": VoeventSection,
     "`[replay]`": ReplaySection,

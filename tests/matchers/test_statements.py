@@ -54,7 +54,7 @@ def test_what_is_left_out_or_rounded_is_no_statement_of_its_own(left_out_or_roun
         {"serial": 1},
         {"role": Role.TEST},
         {"kind": Kind.RETRACTION},
-        {"trigger_time_us": T0 + 1_000_000},
+        {"trigger_time_us": T0 + 1_000_001},
         {"localisation": Cone(10.3, 20.34, 2.0, 0.68, Systematics.GBM_FLIGHT)},
         {"localisation": Cone(10.12, 20.34, 2.2, 0.68, Systematics.GBM_FLIGHT)},
         {"localisation": Cone(10.12, 20.34, 2.0, 0.9, Systematics.GBM_FLIGHT)},

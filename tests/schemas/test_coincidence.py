@@ -71,6 +71,7 @@ def test_every_field_and_value_of_one_coincidence() -> None:
                     "far_per_year": 0.0625,
                 }
             ],
+            "private_to": "",
         },
         "object": {
             "survey": "ztf",
