@@ -17,6 +17,7 @@ from bridges.map_fetcher import MapFetchOptions
 from bridges.options import Options
 from broker.store.options import StoreOptions
 from broker.substreams import SubstreamOptions
+from broker.web.options import HttpOptions
 from matchers.cuts import Cuts
 from matchers.options import BUILTIN
 from matchers.revisions import RevisionOptions
@@ -132,6 +133,7 @@ class Config(Section):
     substreams: dict[str, SubstreamOptions] = Field(default_factory=lambda: {"all": SubstreamOptions()})
     store: StoreOptions = StoreOptions()
     maps: MapFetchOptions = MapFetchOptions()
+    http: HttpOptions = HttpOptions()
     service: ServiceSection = ServiceSection()
 
     @field_validator("matchers", mode="before")

@@ -100,13 +100,13 @@ class Hooks:
         Its messages, what was kept of them, and how long it took.
     linked
         A notice with a link to a sky map, which is not at hand yet.
-    stored
-        Something new lies in an outbox.
+    changed
+        There are new revisions of coincidences.
     """
 
     taken: Callable[[Sequence[Message], Batch, Stages], None] = lambda *_: None
     linked: Callable[[Notice], None] = lambda _: None
-    stored: Callable[[], None] = lambda: None
+    changed: Callable[[], None] = lambda: None
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,8 +287,8 @@ class Pipeline:
         self._hooks.taken(
             messages, batch, Stages(read_s, turn_s - began_s, matched_s - turn_s, perf_counter() - matched_s)
         )
-        if batch.outbox:
-            self._hooks.stored()
+        if batch.changes:
+            self._hooks.changed()
 
     @contextmanager
     def _fatal(self) -> Iterator[None]:

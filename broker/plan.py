@@ -11,6 +11,7 @@ from broker.parts import SINK_KINDS, SOURCE_KINDS, Surroundings, sink_options, s
 from broker.pipeline import Audience
 from broker.registry import make_matchers
 from broker.substreams import Substream, make_substreams
+from matchers.upload import UploadSearch
 from schemas.errors import ConfigurationError
 from schemas.voevent_out import VoeventAuthor
 
@@ -48,7 +49,7 @@ class Plan:
         return cls(
             config,
             folder,
-            make_matchers(config, folder),
+            [*make_matchers(config, folder), *([UploadSearch()] if config.http.enabled else [])],
             make_substreams(config.substreams, folder),
             source_options(config),
             sink_options(config),

@@ -7,6 +7,7 @@ from argparse import Namespace
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 
 import structlog
@@ -69,6 +70,11 @@ async def _serve(plan: Plan, load: Callable[[], Plan]) -> int:
         service.start()
         await service.opened()
         log.info("running", sources=sorted(plan.sources), sinks=sorted(plan.sinks), http=server.url)
+        if plan.config.http.enabled:
+            # The interface and its libraries are loaded only where they are asked for.
+            serving = import_module("broker.web.serving").serving
+            web = await stack.enter_async_context(serving(service))
+            log.info("serving", url=web.url)
         manager.ready(service.in_a_line())
         beside = [
             asyncio.create_task(manager.watch(lambda: not service.pipeline.failed.done()), name="watchdog"),

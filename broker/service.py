@@ -47,6 +47,8 @@ class Service:
         self._reader: Reader = make_reader(plan.config, plan.folder)
         self.supervisor = Supervisor(observers.restarted)
         self.drains: dict[str, Drain] = {}
+        self.changed: list[Callable[[], None]] = []
+        """Called once new revisions of coincidences are durable."""
         self.sources: dict[str, Source] = {}
         config = plan.config
         self.pipeline = Pipeline(
@@ -59,7 +61,7 @@ class Service:
             packets=config.store.packets,
             step_alerts=config.service.step_alerts,
             include_tests=config.triggers.include_tests,
-            hooks=Hooks(taken=observers.taken, linked=self._linked),
+            hooks=Hooks(taken=observers.taken, linked=self._linked, changed=self._changed),
         )
         self.maps = LiveMaps(
             config.maps,
@@ -228,6 +230,10 @@ class Service:
             sealed = await self.store.seal(engine, self.pipeline.turn)
             if gone or sealed:
                 log.info("maintained", expired_triggers=len(gone), sealed_alerts=sealed)
+
+    def _changed(self) -> None:
+        for call in self.changed:
+            call()
 
     def _linked(self, notice: Notice) -> None:
         self.maps.want(notice)

@@ -24,6 +24,7 @@ from matchers.ledger import Cause, Changes, GroupKey
 from matchers.neighbourhood import Neighbourhood
 from matchers.revisions import Notability, RevisionOptions
 from matchers.search import Search
+from matchers.statements import order_of
 from matchers.triggers import TriggerBook
 from matchers.verdicts import Opened, StoredObjects, Verdicts, batched
 from schemas.annotations import Annotation
@@ -123,6 +124,15 @@ class Engine:
     def triggers(self) -> Iterator[Trigger]:
         """All triggers that are remembered, sorted by id: searched or not, retracted or not."""
         return iter(self.book)
+
+    def trigger(self, trigger_id: str) -> Trigger | None:
+        """The state of a trigger, by any of its ids; None if it is not remembered."""
+        return self.book.get(self._cases.resolve(trigger_id))
+
+    def notices(self, trigger_id: str) -> list[Notice]:
+        """What was heard of a trigger, oldest first, by its own order."""
+        case = self._cases.get(trigger_id)
+        return [] if case is None else sorted(case.notices, key=order_of)
 
     def standing(self, trigger_id: str | None = None) -> list[Coincidence]:
         """What stands (of a trigger) as it is judged now, sorted by id, under the last revision's number.

@@ -117,7 +117,7 @@ def judge(
     )
     points, plain = _points(inside), _Plain.of(inside)
     unseen = _last_non_detections(alerts)
-    of_trigger, area_90_deg2 = _trigger_summary(trigger, skymap), _area_90_deg2(skymap)
+    of_trigger, area_90_deg2 = trigger_summary(trigger), _area_90_deg2(skymap)
     heard = {notice.message.origin for notice in (trigger.notice, trigger.localised_by) if notice}
     matching, found = matches.tolist(), {}
     near = around([plain.target(row, points[row].time_us) for row in first.tolist()])
@@ -219,7 +219,7 @@ class _Plain:
 
 def _points(alerts: Alerts) -> list[Measurement]:
     names = alerts.alert_id.tolist(), alerts.time_us.tolist(), alerts.band.tolist()
-    return [Measurement(*told) for told in zip(*names, _known(alerts.mag), _known(alerts.mag_err), strict=True)]
+    return [Measurement(*told) for told in zip(*names, shortest(alerts.mag), shortest(alerts.mag_err), strict=True)]
 
 
 @lru_cache(maxsize=4)
@@ -228,7 +228,8 @@ def _area_90_deg2(skymap: SkyMap) -> float:
     return skymap.area_deg2(AREA_LEVEL)
 
 
-def _trigger_summary(trigger: Trigger, skymap: SkyMap) -> TriggerSummary:
+def trigger_summary(trigger: Trigger) -> TriggerSummary:
+    """What coincidences say of a trigger."""
     return TriggerSummary(
         id=trigger.id,
         names=trigger.names,
@@ -239,7 +240,7 @@ def _trigger_summary(trigger: Trigger, skymap: SkyMap) -> TriggerSummary:
         revision=trigger.revision,
         notice_ivorn=trigger.notice.ivorn,
         notice_origin=trigger.notice.message.origin,
-        localisation_model=skymap.model,
+        localisation_model="" if trigger.skymap is None else trigger.skymap.model,
         far_hz=trigger.far_hz,
         significance=trigger.significance,
         significance_unit=trigger.significance_unit,
@@ -247,10 +248,11 @@ def _trigger_summary(trigger: Trigger, skymap: SkyMap) -> TriggerSummary:
         links=trigger.links,
         classification=trigger.classification,
         linked=trigger.linked,
+        private_to=trigger.private_to,
     )
 
 
-def _known(values: NDArray[np.float32]) -> list[float | None]:
+def shortest(values: NDArray[np.float32]) -> list[float | None]:
     """The shortest number that is each float32, so that a magnitude reads as in the packet: 19.1, not 19.10000038."""
     return [
         float(text) if finite else None

@@ -13,6 +13,7 @@ from schemas.errors import ConfigurationError
 from schemas.records import Alerts, Bools, Coincidence, Messenger, Trigger, Window
 from schemas.sky import Region
 from schemas.times import US_PER_DAY, US_PER_S
+from schemas.upload import MISSION as UPLOADED
 
 Seconds = Annotated[float, Field(ge=0, le=366 * 86_400)]
 Days = Annotated[float, Field(ge=0, le=366)]
@@ -93,7 +94,7 @@ class Search:
     def window(self, trigger: Trigger) -> Window | None:
         """Where and when to look; None if the trigger is retracted, not ours, or without a position."""
         options = self.options
-        if trigger.retracted or trigger.messenger is not self.messenger:
+        if trigger.retracted or trigger.messenger is not self.messenger or trigger.mission == UPLOADED:
             return None
         if options.astrophysical_only and trigger.astrophysical is False:
             return None

@@ -5,20 +5,19 @@ from dataclasses import dataclass
 import numpy as np
 
 from matchers.regions import credible_region
-from matchers.search import SearchOptions, days_us, seconds_us
+from matchers.search import days_us, seconds_us
 from schemas.records import Alerts, Bools, Trigger, Window
 from schemas.upload import MISSION, search_of
 
 
-class UploadOptions(SearchOptions):
-    """Options of a matcher of kind ``upload``: an upload says itself how it is to be searched."""
-
-
 @dataclass(frozen=True, slots=True)
 class UploadSearch:
-    """A matcher for uploads alone. Satisfies `broker.interfaces.Matcher`."""
+    """A matcher for uploads alone, each of which says itself how it is searched.
 
-    name: str
+    Satisfies `broker.interfaces.Matcher`.
+    """
+
+    name: str = MISSION
 
     def window(self, trigger: Trigger) -> Window | None:
         """Where and when to look; None for what is no upload, or was taken back."""
@@ -37,8 +36,3 @@ class UploadSearch:
         if not search.new_object:
             return np.ones(len(alerts), np.bool_)
         return alerts.first_detection_us >= trigger.time_us - seconds_us(search.before_s)
-
-
-def upload(name: str, options: UploadOptions) -> UploadSearch:  # noqa: ARG001 - as all kinds are made
-    """The matcher of this name."""
-    return UploadSearch(name)

@@ -79,35 +79,12 @@ def to_document(coincidence: Coincidence) -> dict[str, Any]:
         "reason": _text(c.reason),
         "changed_utc": iso_from_us(c.changed_us),
         "matcher": _text(c.matcher),
-        "trigger": {
-            "id": _text(t.id),
-            "names": _texts(t.names),
-            "messenger": _text(t.messenger),
-            "mission": _text(t.mission),
-            "instrument": _text(t.instrument),
-            "time_utc": iso_from_us(t.time_us),
-            "revision": int(t.revision),
-            "ivorn": _text(t.notice_ivorn),
-            "origin": _text(t.notice_origin),
-            "localisation_model": _text(t.localisation_model),
-            "far_hz": _known(t.far_hz),
-            "significance": _known(t.significance),
-            "significance_unit": _text(t.significance_unit),
-            "test": bool(t.test),
-            "links": _text_by_name(t.links),
-            "classification": {
-                _text(name): float(t.classification[name])
-                for name in sorted(t.classification)
-                if isfinite(t.classification[name])
-            },
-            "linked": [_link(c, link) for link in t.linked],
-            "private_to": _text(t.private_to),
-        },
+        "trigger": trigger_document(t),
         "object": {
             "survey": _text(o.survey),
             "object_id": _text(o.object_id),
             "alert_ids": [int(alert_id) for alert_id in o.alert_ids],
-            **_all_known(c, position),
+            **_all_known(f"coincidence {c.id}", position),
             "first_detection_utc": iso_from_us(o.first_detection_us),
             "first_match_utc": iso_from_us(o.first_match_us),
             "last_match_utc": iso_from_us(o.last_match_us),
@@ -127,7 +104,7 @@ def to_document(coincidence: Coincidence) -> dict[str, Any]:
             "last_non_detection_utc": None if o.last_non_detection_us is None else iso_from_us(o.last_non_detection_us),
             "annotations": [_annotation(annotation) for annotation in o.annotations],
         },
-        **_all_known(c, numbers),
+        **_all_known(f"coincidence {c.id}", numbers),
         "provenance": {
             "software": _text(p.software),
             "config_hash": _text(p.config_hash),
@@ -139,15 +116,44 @@ def to_document(coincidence: Coincidence) -> dict[str, Any]:
     }
 
 
-def _all_known(coincidence: Coincidence, told: dict[str, Any]) -> dict[str, Any]:
+def trigger_document(trigger: TriggerSummary) -> dict[str, Any]:
+    """What a coincidence says of its trigger, as a dictionary of JSON types; raises as `to_document`."""
+    t = trigger
+    return {
+        "id": _text(t.id),
+        "names": _texts(t.names),
+        "messenger": _text(t.messenger),
+        "mission": _text(t.mission),
+        "instrument": _text(t.instrument),
+        "time_utc": iso_from_us(t.time_us),
+        "revision": int(t.revision),
+        "ivorn": _text(t.notice_ivorn),
+        "origin": _text(t.notice_origin),
+        "localisation_model": _text(t.localisation_model),
+        "far_hz": _known(t.far_hz),
+        "significance": _known(t.significance),
+        "significance_unit": _text(t.significance_unit),
+        "test": bool(t.test),
+        "links": _text_by_name(t.links),
+        "classification": {
+            _text(name): float(t.classification[name])
+            for name in sorted(t.classification)
+            if isfinite(t.classification[name])
+        },
+        "linked": [_link(link) for link in t.linked],
+        "private_to": _text(t.private_to),
+    }
+
+
+def _all_known(of: str, told: dict[str, Any]) -> dict[str, Any]:
     """The same, if no number of it is NaN or infinite."""
     for name, value in told.items():
         if isinstance(value, float) and not isfinite(value):
-            raise ValueError(f"{name} of coincidence {coincidence.id} is {value}")
+            raise ValueError(f"{name} of {of} is {value}")
     return told
 
 
-def _link(coincidence: Coincidence, link: Link) -> dict[str, Any]:
+def _link(link: Link) -> dict[str, Any]:
     told = {
         "id": _text(link.id),
         "names": _texts(link.names),
@@ -159,7 +165,7 @@ def _link(coincidence: Coincidence, link: Link) -> dict[str, Any]:
         "overlap": float(link.overlap),
         "far_per_year": _known(link.far_per_year),
     }
-    return _all_known(coincidence, told)
+    return _all_known(f"link {link.id}", told)
 
 
 def _annotation(annotation: Annotation) -> dict[str, Any]:
@@ -202,13 +208,13 @@ def _rate(coincidence: Coincidence, rate: Rate) -> dict[str, Any]:
         "points": int(rate.points),
         "span_d": float(rate.span_d),
     }
-    return _all_known(coincidence, told)
+    return _all_known(f"coincidence {coincidence.id}", told)
 
 
 def _by_class(
     coincidence: Coincidence, numbers: Mapping[str, float], convert: Callable[[float], float]
 ) -> dict[str, float]:
-    return _all_known(coincidence, {str(name): convert(numbers[name]) for name in sorted(numbers)})
+    return _all_known(f"coincidence {coincidence.id}", {str(name): convert(numbers[name]) for name in sorted(numbers)})
 
 
 def _statistics(coincidence: Coincidence, statistics: Statistics) -> dict[str, Any]:
@@ -229,7 +235,7 @@ def _statistics(coincidence: Coincidence, statistics: Statistics) -> dict[str, A
         "host_distance_mpc": _known(s.host_distance_mpc),
         "credible_level_3d": None if level is None else _probability(level),
     }
-    return _all_known(coincidence, told)
+    return _all_known(f"coincidence {coincidence.id}", told)
 
 
 def to_json(coincidence: Coincidence) -> str:

@@ -25,6 +25,8 @@ from schemas.lvk import is_lvk, lvk_notice, read_lvk_avro
 from schemas.records import Alerts, Message, Notice, Rejection
 from schemas.skymap import SkyMapHeader, read_skymap_header
 from schemas.survey import read_alerts
+from schemas.upload import TOPIC as UPLOADS
+from schemas.upload import read_upload
 from schemas.voevent_notice import read_voevent
 
 MESSAGE_BYTES: Final = 64 << 20
@@ -167,6 +169,8 @@ def _xml(message: Message, _catalogue: SchemaCatalogue) -> Reading:
 
 
 def _json(message: Message, _catalogue: SchemaCatalogue) -> Reading:
+    if message.topic == UPLOADS:
+        return Reading(notices=(read_upload(message),), format="upload")
     record = parse_json_object(message.body)
     if is_lvk(record):
         return Reading(notices=(lvk_notice(record, message),), format="LVK alert, JSON")

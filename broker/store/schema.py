@@ -114,6 +114,19 @@ MIGRATIONS: tuple[str, ...] = (
         FOREIGN KEY (id, revision) REFERENCES coincidence (id, revision) ON DELETE CASCADE
     ) STRICT;
     """,
+    """
+    -- What questions over HTTP ask for; told by the documents themselves.
+    ALTER TABLE coincidence ADD COLUMN matcher TEXT
+        GENERATED ALWAYS AS (json_extract(document, '$.matcher')) VIRTUAL;
+    ALTER TABLE coincidence ADD COLUMN survey TEXT
+        GENERATED ALWAYS AS (json_extract(document, '$.object.survey')) VIRTUAL;
+    ALTER TABLE coincidence ADD COLUMN object_id TEXT
+        GENERATED ALWAYS AS (json_extract(document, '$.object.object_id')) VIRTUAL;
+    ALTER TABLE coincidence ADD COLUMN private_to TEXT
+        GENERATED ALWAYS AS (coalesce(json_extract(document, '$.trigger.private_to'), '')) VIRTUAL;
+    CREATE INDEX coincidence_of_trigger ON coincidence (trigger_id);
+    CREATE INDEX coincidence_of_object ON coincidence (object_id, survey);
+    """,
 )
 
 

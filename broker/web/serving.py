@@ -1,0 +1,57 @@
+"""The interface of a service, from its parts to the open port."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from itertools import chain
+
+import structlog
+
+from bridges.map_fetcher import MapFetcher
+from broker.clocks import WallClock
+from broker.service import Service
+from broker.web import about, coincidences, objects, skymaps, stream, triggers
+from broker.web.app import WebServer, make_app
+from broker.web.documentation import add_pages as add_documentation
+from broker.web.documentation import documented
+from broker.web.hub import Hub
+from broker.web.pages import add_pages
+from broker.web.queries import Questions
+from broker.web.site import Site
+from broker.web.tokens import Tokens
+from broker.web.uploads import Uploads
+
+log = structlog.get_logger()
+
+ROUTES = documented(
+    list(chain.from_iterable(part.ROUTES for part in (coincidences, triggers, objects, skymaps, stream, about)))
+)
+
+
+@asynccontextmanager
+async def serving(service: Service) -> AsyncIterator[WebServer]:
+    """Serve the interface of a service.
+
+    Raises
+    ------
+    ConfigurationError
+        Naming what hinders it: the port, the certificate, the database of tokens.
+    """
+    options, config = service.plan.config.http, service.plan.config
+    async with AsyncExitStack() as stack:
+        tokens = await asyncio.to_thread(Tokens, service.store.folder)
+        questions = Questions(service.store.folder)
+        stack.push_async_callback(questions.close)
+        hub = Hub(questions, most=options.listeners, kept=options.listener_events)
+        stack.push_async_callback(hub.close)
+        fetcher = await stack.enter_async_context(
+            MapFetcher(config.maps.model_copy(update={"size_mib": options.skymap_mib}))
+        )
+        site = Site(service, options, tokens, questions, hub, Uploads(options), fetcher, WallClock())
+        app = make_app(site, ROUTES)
+        add_documentation(app)
+        add_pages(app)
+        service.changed.append(hub.stored)
+        stack.callback(service.changed.remove, hub.stored)
+        service.supervisor.start("http stream", hub.run)
+        yield await stack.enter_async_context(WebServer(app, options))
