@@ -122,6 +122,8 @@ def build_parser() -> argparse.ArgumentParser:
 
     _add_calibrate(actions)
 
+    _add_remote_commands(actions)
+
     bench = _command(
         actions,
         "bench",
@@ -138,7 +140,12 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 STORE_ACTIONS = ("status", "check", "compact", "export", "quarantine", "capped")
-MODULES = {"run": "broker.running", "calibrate": "broker.calibration.command"}
+TOKEN_ACTIONS = ("make", "list", "revoke")
+SCOPES = ("read", "upload", "admin")
+MODULES = dict.fromkeys(("upload", "watch", "token"), "broker.remote") | {
+    "run": "broker.running",
+    "calibrate": "broker.calibration.command",
+}
 """Where a command lies that is not in `broker.commands`: the service loads nothing that it does not need."""
 BENCHMARKS = ("decode", "whole", "live", "retro", "ingest", "notice", "replay", "burst", "restart")
 _SET_HELP = "override a configuration key, as in --set cuts.enabled=false; may be given again"
@@ -202,6 +209,61 @@ def _add_calibrate(actions: "argparse._SubParsersAction[argparse.ArgumentParser]
     calibrate.add_argument("--plot", type=Path, metavar="PNG", help="draw them")
 
 
+def _add_remote_commands(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """What is asked of a service that runs."""
+    upload = _command(
+        actions,
+        "upload",
+        "give a sky map to a running service, and show its counterparts so far",
+        "The token, where one is needed, is read from STARCROSS_TOKEN or from --token-file.\n\n"
+        "examples:\n  starcross upload bayestar.multiorder.fits --server https://starcross.example.org\n"
+        "  starcross upload better.fits --replace 0123456789abcdef",
+    )
+    upload.add_argument("file", metavar="FILE", help="a sky map (FITS, MOC), or the URL of one on an allowed host")
+    upload.add_argument("--replace", metavar="ID", help="put it in place of an uploaded map")
+    upload.add_argument("--name", metavar="NAME", help="what to call it; by default what the file says")
+    upload.add_argument("--trigger-time", metavar="UTC", help="instant of the event; by default what the file says")
+    upload.add_argument("--messenger", metavar="WORD", help="what carried the news (default: gravitational-wave)")
+    upload.add_argument("--before-s", type=float, metavar="S", help="the window begins so long before (default: 0)")
+    upload.add_argument("--after-d", type=float, metavar="D", help="the window ends so long after (default: 20)")
+    upload.add_argument("--level", type=float, metavar="P", help="probability of the searched region (default: 0.9)")
+    upload.add_argument("--known-objects", action="store_true", help="also objects that were detected before")
+    upload.add_argument("--private", action="store_true", help="only its owner sees it and its coincidences")
+    _add_server(upload)
+
+    watch = _command(
+        actions,
+        "watch",
+        "follow the coincidences of a running service, until Ctrl-C",
+        "When the connection is lost it is made anew, and nothing is missed.\n\n"
+        "examples:\n  starcross watch --where 'statistics.posterior > 0.5'\n"
+        "  starcross watch --skymap 0123456789abcdef --json",
+    )
+    watch.add_argument("--where", metavar="CONDITION", help="only what meets a condition, as substreams have them")
+    only = watch.add_mutually_exclusive_group()
+    only.add_argument("--trigger", metavar="ID", help="only of this trigger")
+    only.add_argument("--skymap", metavar="ID", help="only of this uploaded sky map")
+    watch.add_argument("--since", metavar="ID.rREVISION", help="begin with what came after this revision")
+    _add_server(watch)
+
+    token = _command(
+        actions,
+        "token",
+        "make, list and revoke the tokens with which people and programs use a service",
+        "examples:\n  starcross token --config my.toml make --owner ada --scope read --scope upload --days 365\n"
+        "  starcross token --config my.toml list\n  starcross token --config my.toml revoke --id 0123456789ab",
+    )
+    _add_config(token)
+    token.add_argument("action", nargs="?", choices=TOKEN_ACTIONS, default="list", help="what to do (default: list)")
+    token.add_argument("--owner", metavar="NAME", help="make: whose it is")
+    token.add_argument(
+        "--scope", action="append", choices=SCOPES, help="make: what it allows; may be given again (default: read)"
+    )
+    token.add_argument("--days", type=float, metavar="DAYS", help="make: how long it lasts; without it, for ever")
+    token.add_argument("--id", metavar="ID", help="revoke: which one")
+    token.add_argument("--json", action="store_true", help="print JSON")
+
+
 def _add_config(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", type=Path, metavar="FILE", help="configuration (TOML); without it, the defaults")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides", help=_SET_HELP)
@@ -224,6 +286,14 @@ def _add_inputs(parser: argparse.ArgumentParser) -> None:
         metavar="PATH",
         help="notices, and the sky maps that they link to: files, folders, tar archives",
     )
+
+
+def _add_server(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--server", metavar="URL", default="http://127.0.0.1:8080", help="the service (default: %(default)s)"
+    )
+    parser.add_argument("--token-file", type=Path, metavar="FILE", help="file that holds the token")
+    parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def seed(text: str) -> int:

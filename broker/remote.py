@@ -20,7 +20,6 @@ from broker.web.tokens import Scope, Token, Tokens
 from schemas.errors import ConfigurationError
 from schemas.times import iso_from_us
 
-DEFAULT_SERVER = "http://127.0.0.1:8080"
 _SETTINGS = ("name", "trigger_time", "before_s", "after_d", "level", "messenger")
 
 
