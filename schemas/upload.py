@@ -148,7 +148,7 @@ def read_upload(message: Message) -> Notice:
         trigger_id=trigger_id_of(document.id),
         messenger=document.messenger,
         mission=MISSION,
-        instrument=document.owner if not document.private else "",
+        instrument=document.owner,
         role=Role.OBSERVATION,
         kind=document.kind,
         serial=document.serial,

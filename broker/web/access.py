@@ -88,13 +88,16 @@ def admission(find: FindToken, now_us: Callable[[], int], *, anonymous: frozense
             return await handler(request)
         token = await find(text)
         trouble = "nobody made this token" if token is None else token.trouble(now_us())
+        if (token is None or trouble) and from_cookie and not request.path.startswith("/api/"):
+            request[PRINCIPAL] = Principal()  # the page itself is for everybody, and says what is wrong
+            return await handler(request)
         if token is None or trouble:
             headers = dict(CHALLENGE)
             if from_cookie:
                 headers["Set-Cookie"] = f"{COOKIE}=; Max-Age=0; Path=/; HttpOnly; SameSite=Strict"
             raise Problem(HTTPStatus.UNAUTHORIZED, f"the token does not count: {trouble}", headers=headers)
         if from_cookie:
-            _require_own_page(request)
+            require_own_page(request)
         request[PRINCIPAL] = Principal(token.owner, token.scopes, token.id)
         return await handler(request)
 
@@ -111,8 +114,14 @@ def _shown(request: web.Request) -> tuple[str, bool]:
     return request.cookies.get(COOKIE, ""), True
 
 
-def _require_own_page(request: web.Request) -> None:
-    """A browser sends the cookie by itself: what changes something must come from our own page."""
+def require_own_page(request: web.Request) -> None:
+    """A browser sends the cookie by itself: what changes something must come from our own page.
+
+    Raises
+    ------
+    Problem
+        403 if it does not.
+    """
     if request.method in {"GET", "HEAD", "OPTIONS"}:
         return
     site = request.headers.get("Sec-Fetch-Site")

@@ -10,7 +10,7 @@ import structlog
 from bridges.map_fetcher import MapFetcher
 from broker.clocks import WallClock
 from broker.service import Service
-from broker.web import about, coincidences, objects, skymaps, stream, triggers
+from broker.web import about, coincidences, objects, skymaps, sky, stream, triggers
 from broker.web.app import WebServer, make_app
 from broker.web.documentation import add_pages as add_documentation
 from broker.web.documentation import documented
@@ -24,7 +24,7 @@ from broker.web.uploads import Uploads
 log = structlog.get_logger()
 
 ROUTES = documented(
-    list(chain.from_iterable(part.ROUTES for part in (coincidences, triggers, objects, skymaps, stream, about)))
+    list(chain.from_iterable(part.ROUTES for part in (coincidences, triggers, objects, skymaps, stream, sky, about)))
 )
 
 
