@@ -114,6 +114,14 @@ MIGRATIONS: tuple[str, ...] = (
         FOREIGN KEY (id, revision) REFERENCES coincidence (id, revision) ON DELETE CASCADE
     ) STRICT;
     """,
+    """
+    -- What services answered about objects, the newest answer of each.
+    CREATE TABLE annotation (
+        survey TEXT NOT NULL, object_id TEXT NOT NULL, catalogue TEXT NOT NULL, answered_us INTEGER NOT NULL,
+        document TEXT NOT NULL, PRIMARY KEY (survey, object_id, catalogue)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX annotation_by_age ON annotation (answered_us);
+    """,
 )
 
 
