@@ -59,6 +59,7 @@ from matchers.cuts import REASONS, Cuts
 from matchers.ledger import Cause
 from matchers.linking import LinkOptions
 from matchers.options import BUILTIN
+from matchers.revisions import Difference
 from matchers.selection import Selection, fields_of_conditions
 from schemas import bounded, bounded_json, classic_fermi, classic_gamma, classic_other, classic_swift, moc, reading, xml
 from schemas.bounded_json import JsonLimits
@@ -398,6 +399,7 @@ def test_every_topic_in_kafka_is_documented():
 def test_every_reason_is_documented():
     assert first_cells("docs/outputs.md", "Rejected inputs") == [str(reason) for reason in Reason]
     assert first_cells("docs/outputs.md", "Reasons for a revision") == [str(cause) for cause in Cause]
+    assert first_cells("docs/outputs.md", "What changed") == [str(difference) for difference in Difference]
 
 
 def test_every_file_is_documented(found):
