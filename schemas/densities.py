@@ -29,7 +29,7 @@ al. 2020 (ApJ 895, 40); notices do not say which of the two made them, so the wi
 
 GBM_STATISTICAL_FACTOR: dict[Systematics, float] = {Systematics.GBM_FLIGHT: 0.5}
 """What the statistical radius of a kind of GBM position is multiplied by before its systematic error is added. The
-flight software's is too large: measured on 28 bursts that Swift localised, the factor is 0.3 to 0.65 (68 %); with the
+flight software's is too large: measured on 28 bursts that Swift localised, the factor is 0.45 +- 0.1; with the
 radius as it is the levels of the true positions are not uniform (docs/science.md; `starcross calibrate --pairs`)."""
 
 SIGMA_OF_68_RADIUS = 0.66

@@ -21,6 +21,7 @@ from broker.pipeline import make_engine
 from broker.reader import make_reader
 from broker.registry import make_matchers
 from matchers.engine import Engine
+from matchers.statistics import expected_chance
 from schemas.densities import skymap_of
 from schemas.errors import BadSkyMap
 from schemas.records import Alerts, Coincidence, Notice, Trigger
@@ -154,7 +155,12 @@ def looked(engine: Engine, now_us: int, truth: Truth | None) -> Iterator[Searche
         standing = engine.standing(trigger.id)
         for matcher in sorted(engine.book.windows(trigger.id)):
             of_matcher = [coincidence for coincidence in standing if coincidence.matcher == matcher]
-            yield _searched(trigger, matcher, of_matcher, counterpart, now_us)
+            searched = _searched(trigger, matcher, of_matcher, counterpart, now_us)
+            if not of_matcher:
+                backgrounds, window = engine.index.backgrounds(now_us), engine.book.windows(trigger.id)[matcher]
+                expected = expected_chance(trigger, window, backgrounds, now_us=now_us)
+                searched = replace(searched, expected_chance=expected)
+            yield searched
 
 
 def _searched(

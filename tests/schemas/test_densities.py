@@ -116,7 +116,7 @@ def test_a_cone_is_a_gaussian_with_its_containment(ra: float, dec: float, radius
 @pytest.mark.parametrize("stage", GBM_SYSTEMATICS)
 @pytest.mark.parametrize("radius", [0.5, 3.0, 10.0])
 def test_gbm_is_a_core_and_a_tail(stage: Systematics, radius: float) -> None:
-    """kappa = 1 / (0.4356 (statistical^2 + systematic^2)), all 68 % radii in radians; half the first of flight positions."""
+    """kappa = 1 / (0.4356 (statistical^2 + systematic^2)), all 68 % radii in radians; flight positions count half."""
     weight, core, tail = GBM_SYSTEMATICS[stage]
     statistical = radius * GBM_STATISTICAL_FACTOR.get(stage, 1.0)
     theta = np.array([0.0, 1.0, 4.0, 9.0, 30.0, 90.0])
