@@ -34,7 +34,7 @@ LAST_NIGHT = 9_200
 _TRIES = 5_000
 _DUST_MAG = 1.0
 """Mean extinction of afterglows that are drawn as they come: some are hardly dimmed, a quarter by more than 1.4 mag
-(dark bursts: Greiner et al. 2011, A&A 526, A30). Those that are drawn until one is seen are the brighter ones anyway."""
+(dark bursts: Greiner et al. 2011, A&A 526, A30). What is drawn until one is seen is bright anyway."""
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 

@@ -16,7 +16,7 @@ AREA_EDGES: Final = (0.0, 0.1, 1.0, 30.0, 100.0, 200.0, 400.0, 800.0, 1600.0, 42
 AGE_EDGES: Final = (0.0, 2.0, 5.0, 10.0, 20.0)
 FIRST: Final = 3
 LEAST_EXPECTED: Final = 0.1
-"""Where fewer chance coincidences are expected there are hardly ever any, which tells nothing of their probabilities."""
+"""Where fewer chance coincidences are expected there are hardly ever any, which tells nothing."""
 WANTED_AMONG_FIRST: Final = 0.9
 _ALL: Final = "all"
 _BURSTS: Final = "gamma-ray"
