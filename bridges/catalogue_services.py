@@ -5,16 +5,14 @@ Everything here blocks, and is to be called in a thread of its own.
 
 import math
 from collections.abc import Mapping, Sequence
-from io import BytesIO
+from contextlib import redirect_stdout
+from io import BytesIO, StringIO
 from typing import Any, Final
 
 import astropy.units as u
 from astropy.io import votable
 from astropy.table import Table
 from astropy.time import Time
-from astroquery.exceptions import InvalidQueryError
-from astroquery.imcce.core import SkybotClass
-from astroquery.xmatch.core import XMatchClass
 
 from bridges.catalogue_entries import annotation_of, nothing_near
 from bridges.catalogue_options import ARCSEC_PER_DEG, Columns, ServiceOptions, SkybotOptions, XMatchOptions
@@ -22,6 +20,11 @@ from bridges.delivery import shown
 from bridges.service_session import BoundedSession, ServiceFailed
 from schemas.annotations import Annotation, Target
 from schemas.times import iso_from_us
+
+with redirect_stdout(StringIO()):  # it prints that it lacks what is not needed here
+    from astroquery.exceptions import InvalidQueryError
+    from astroquery.imcce.core import SkybotClass
+    from astroquery.xmatch.core import XMatchClass
 
 MIB: Final = 1 << 20
 SIMBAD_COLUMNS: Final = Columns(name="main_id", kind="main_type", redshift="redshift", values=("other_types",))
