@@ -252,7 +252,7 @@ class Pipeline:
                 stored=stored,
                 noted=noted,
                 packets=packets_to_keep(messages, stored, changes.all(), self._packets, read.stripped),
-                notices=[KeptNotice(n.message, self._clock(), n.ivorn, n.trigger_id) for n in notices],
+                notices=[KeptNotice(n.message, self._clock(), n.ivorn, self.engine.trigger_of(n)) for n in notices],
                 skymaps=linked,
                 rejected=[(rejection, bodies.get(rejection.origin, b"")) for rejection in rejected],
                 changes=changes.published,

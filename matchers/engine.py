@@ -45,8 +45,10 @@ Touched = defaultdict[GroupKey, set[str]]
 """Names of objects that are to be judged, by trigger and matcher."""
 _END = object()
 _YEAR_US = 365.25 * US_PER_DAY
-_LEAST_SPAN_US = 30 * US_PER_DAY
-"""The rate of triggers is that of so long a time at least: three on the first day are not a thousand a year."""
+_FALLBACK_PER_YEAR = 200.0
+_FALLBACK_SPAN_US = 30 * US_PER_DAY
+"""The rate of triggers is measured over what is remembered, and so much longer a time with the fallback's rate: three on
+the first day are not a thousand a year."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -192,7 +194,7 @@ class Engine:
             trigger makes the steps that are left needless, and they end.
         """
         self.counts.notices += 1
-        case = self._cases.get(notice.trigger_id or "")
+        case = self._cases.get(self._cases.trigger_of(notice) or "")
         if case is not None and notice.ivorn in case:
             self.counts.duplicate_notices += 1
         elif not self._include_tests and notice.role in {Role.TEST, Role.MOCK}:
@@ -247,9 +249,13 @@ class Engine:
         """Whether `reassess` would assess all that stands."""
         return now_us // HOUR_US != self._assessed_hour
 
+    def trigger_of(self, notice: Notice) -> str | None:
+        """The id of the trigger that a notice is about, which may have come by it otherwise than from the notice."""
+        return self._cases.trigger_of(notice)
+
     def heard_before(self, notice: Notice) -> list[Notice]:
         """The notices of its trigger that were heard before a notice, the latest first."""
-        case = self._cases.get(notice.trigger_id or "")
+        case = self._cases.get(self._cases.trigger_of(notice) or "")
         return [] if case is None else case.before(notice.ivorn)
 
     def unmapped(self) -> Iterator[Notice]:
@@ -449,10 +455,11 @@ class Engine:
         return Surroundings(self._backgrounds, self._triggers_per_year(matcher, now_us), now_us)
 
     def _triggers_per_year(self, matcher: str, now_us: int) -> float:
-        """Of the triggers that are remembered, those that a matcher searches, by the time since the first of them."""
+        """Of the triggers that are remembered, those that a matcher searches, in the time since the first of them."""
         times_us = [trigger.time_us for trigger in self.book if matcher in self.book.windows(trigger.id)]
-        span_us = max(now_us - min(times_us, default=now_us), _LEAST_SPAN_US)
-        return len(times_us) * _YEAR_US / span_us
+        span_us = max(now_us - min(times_us, default=now_us), 0)
+        number = len(times_us) + _FALLBACK_PER_YEAR * _FALLBACK_SPAN_US / _YEAR_US
+        return number * _YEAR_US / (span_us + _FALLBACK_SPAN_US)
 
     def _windows(self, trigger: Trigger) -> dict[str, Window]:
         if trigger.test and not self._include_tests:
