@@ -24,6 +24,7 @@ from pydantic_core import to_jsonable_python
 from rich.console import Console
 
 from bridges import archives, webhook
+from bridges.catalogue_options import Columns, ServiceOptions
 from bridges.kafka_options import KafkaOptions, OauthOptions
 from bridges.kafka_sink import KafkaAvroOptions, KafkaAvroSink, KafkaVoeventOptions
 from bridges.kafka_writer import KafkaWriterOptions
@@ -35,8 +36,10 @@ from bridges.vtp_in.options import HandoverOptions, Remote
 from bridges.webhook import WebhookOptions, WebhookSink
 from broker import inputs
 from broker.__main__ import STORE_ACTIONS, build_parser, main
+from broker.catalogues import CATALOGUE_KINDS, catalogue_options_class
 from broker.clocks import WallClock
 from broker.config import (
+    CatalogueSection,
     Config,
     LsstSection,
     MatcherSection,
@@ -90,8 +93,9 @@ SHARED: dict[str, type[BaseModel]] = {
     "A Kafka cluster": KafkaOptions,
     "Writing to Kafka": KafkaWriterOptions,
     "VOEvents that come in": HandoverOptions,
+    "A service": ServiceOptions,
 }
-"""Options of several kinds of sources and sinks, documented once."""
+"""Options of several kinds of parts, documented once."""
 TABLES: dict[str, type[BaseModel]] = {
     "`[cuts]`": Cuts,
     "`[triggers]`": TriggersSection,
@@ -107,12 +111,15 @@ KINDS: dict[str, type[BaseModel]] = {
     **{f"Kind `{name}`": kind.options for name, kind in BUILTIN.items()},
     **{f"Source `{name}`": options_class(kind) for name, kind in SOURCE_KINDS.items()},
     **{f"Sink `{name}`": options_class(kind) for name, kind in SINK_KINDS.items()},
+    **{f"Catalogue `{name}`": catalogue_options_class(kind) for name, kind in CATALOGUE_KINDS.items()},
 }
 SECTIONS: dict[str, type[BaseModel]] = {
     **TABLES,
     "`[matchers.NAME]`": MatcherSection,
     "`[sources.NAME]`": SourceSection,
     "`[sinks.NAME]`": SinkSection,
+    "`[catalogues.NAME]`": CatalogueSection,
+    "Columns of a catalogue": Columns,
     "`[substreams.NAME]`": SubstreamOptions,
     **KINDS,
     **SHARED,
@@ -246,13 +253,18 @@ def test_the_shipped_configuration_holds_every_key():
     assert all(set(keys) <= set(Cuts.model_fields) for keys in cuts.values())
 
 
-@pytest.mark.parametrize(("what", "kinds"), [("sources", SOURCE_KINDS), ("sinks", SINK_KINDS)])
-def test_the_shipped_configuration_shows_every_kind(what, kinds):
+@pytest.mark.parametrize(
+    ("what", "kinds", "model"),
+    [
+        ("sources", SOURCE_KINDS, SourceSection),
+        ("sinks", SINK_KINDS, SinkSection),
+        ("catalogues", CATALOGUE_KINDS, CatalogueSection),
+    ],
+)
+def test_the_shipped_configuration_shows_every_kind(what, kinds, model):
     sections = shipped()[what]
     assert sorted(section["kind"] for section in sections.values()) == sorted(kinds)
-    every = set(SinkSection.model_fields if what == "sinks" else SourceSection.model_fields)
-    named = {key for section in sections.values() for key in section}
-    assert every <= named
+    assert set(model.model_fields) <= {key for section in sections.values() for key in section}
 
 
 def test_the_shipped_configuration_shows_every_key_of_substreams():
