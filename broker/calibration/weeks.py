@@ -51,13 +51,14 @@ _PLAN: Final = NightPlan(
     neutrinos_seen=0,
     neutrinos_alone=0,
     subthreshold=0,
-    bursts_drawn=300,
-    mergers_drawn=30,
+    bursts_drawn=100,
+    mergers_drawn=12,
     neutrinos_drawn=60,
     drawn_from_night=4.0,
 )
-"""The demo's sky for four weeks, with events as they come. There are more of them than in reality, so that weeks yield
-enough of them, and still so few that the afterglows of some are only one in thirty of the objects that others meet."""
+"""The demo's sky for four weeks, with events as they come. There are four times as many as in reality, so that weeks
+yield enough of them, and still so few that the afterglows of some are only one in a hundred of the objects that others
+meet: with many more, unrelated objects would look like counterparts more often than they do."""
 
 
 def plan_of(span: int) -> NightPlan:
