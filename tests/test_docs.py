@@ -58,6 +58,7 @@ from broker.status import LONGEST_OUTBOX_AGE_S, LONGEST_SILENCE_S
 from broker.store.options import StoreOptions
 from broker.substreams import SubstreamOptions
 from broker.tables import coincidence_table, found_against_injected_table
+from matchers import case, cases
 from matchers.cuts import REASONS, Cuts
 from matchers.ledger import Cause
 from matchers.linking import LinkOptions
@@ -516,7 +517,11 @@ def test_the_limits_are_those_of_the_code():
         ],
         "a sky map, unpacked": [f"{maps.unpacked_bytes // mib} MiB", f"{maps.cells:,} cells"],
         "a MOC in JSON": [f"{moc._MOST_JSON_BYTES // mib} MiB"],
+        "the notices of a trigger that are remembered": [f"the {case.MAX_NOTICES} that are last"],
+        "ids of a trigger; aliases, citations and related triggers of a notice": [str(cases.MAX_IDS)],
+        "notices that wait for what they cite": [f"{cases.MAX_WAITING:,}"],
     }
+    assert cases.MAX_IDS == cases.MAX_REFERENCES
     assert set(limits) == set(expected)
     for what, parts in expected.items():
         assert [part for part in parts if part not in limits[what]] == [], what
