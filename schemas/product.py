@@ -74,7 +74,10 @@ def product(maps: Sequence[SkyMap]) -> SkyMap | None:
     cells = _common_cells(maps)
     if not cells.density.size:
         return None
-    result = skymap_of_cells(cells.lo, cells.hi, cells.integral, model, _distance(maps, cells), warnings)
+    far = [skymap for skymap in maps if skymap.distance is not None]
+    if len(far) > 1:
+        model += "; distances as in the one with the smallest 90 % area"
+    result = skymap_of_cells(cells.lo, cells.hi, cells.integral, model, _distance(far, cells), warnings)
     if np.ptp(cells.density) > _ROUNDING * cells.density[0]:
         return result
     # Of coverage maps alone: like them it has no contours.
@@ -82,14 +85,13 @@ def product(maps: Sequence[SkyMap]) -> SkyMap | None:
     return replace(result, cells=CellTable(cells.lo, cells.hi, result.cell_density_per_sr, level))
 
 
-def _distance(maps: Sequence[SkyMap], cells: "_Cells") -> Array | None:
-    """Distance layers of the cells."""
-    far = [skymap for skymap in maps if skymap.distance is not None]
-    if not far:
+def _distance(far: Sequence[SkyMap], cells: "_Cells") -> Array | None:
+    """Distance layers of the cells, of maps that have them."""
+    kept = min(far, key=lambda skymap: skymap.area_deg2(0.9), default=None)
+    if kept is None or kept.distance is None:
         return None
-    kept = min(far, key=lambda skymap: skymap.area_deg2(0.9))
     rows, _ = rows_holding(kept.lo, kept.hi, cells.lo)
-    return None if kept.distance is None else kept.distance[:, rows]
+    return kept.distance[:, rows]
 
 
 def _fisher_overlap(one: Fisher, other: Fisher) -> float:

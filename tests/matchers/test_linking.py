@@ -408,7 +408,7 @@ def pair_in(triggers: list[Trigger]) -> tuple[Trigger, Trigger]:
 
 def test_bursts_that_fermi_and_swift_saw(data_dir: Path) -> None:
     folders = sorted((data_dir / "voevent/curated").glob("PAIR_true_*"))
-    assert len(folders) == 25
+    assert len(folders) >= 25
     for folder in folders:
         triggers = heard(folder)
         gbm, swift = pair_in(triggers)

@@ -175,6 +175,7 @@ class TestDistance:
             both = product(maps)
             assert both is not None
             np.testing.assert_array_equal(both.distance, 2 * self.LAYERS)
+            assert both.model.endswith("distances as in the one with the smallest 90 % area")
 
     def test_without_layers_there_are_none(self) -> None:
         both = product([gridded(blob(3), 3), circle(100, 30, 2)])
