@@ -70,7 +70,8 @@ class DistanceLayers:
 
     def __init__(self, lo: Pixels, hi: Pixels, density: Array, layers: Array) -> None:
         mu, sigma, norm = layers
-        known = np.isfinite(mu) & np.isfinite(sigma) & np.isfinite(norm) & (sigma > 0) & (norm > 0) & (density > 0)
+        known = np.isfinite(mu) & np.isfinite(sigma) & np.isfinite(norm) & (sigma > 0)
+        known[known] = density[known] * norm[known] / sigma[known] > 0
         self._lo, self._hi, self._density = lo[known], hi[known], density[known]
         self._mu, self._sigma, self._norm = layers[:, known]
 

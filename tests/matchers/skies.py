@@ -67,7 +67,10 @@ class Sky:
             new = np.repeat(cells, random.poisson(rate[cells] * CELL_DEG2))
             coverage.count(new.astype(np.uint16), when_us[new], 1)
             parts.append(Seen((new << CELL_SHIFT) + random.integers(0, 1 << CELL_SHIFT, len(new)), when_us[new]))
-        found = Seen(*(np.concatenate([getattr(part, name) for part in parts]) for name in ("pixel", "time_us")))
+        none = np.zeros(0, np.int64)
+        found = Seen(
+            *(np.concatenate([none, *(getattr(part, name) for part in parts)]) for name in ("pixel", "time_us"))
+        )
         return cls(coverage, visit_us, found)
 
     def background(self) -> Background:
