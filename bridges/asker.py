@@ -108,9 +108,10 @@ class Asker:
         self._queue[key] = _Wanted(target, self._clock())
         self._filled.set()
 
-    def knows(self, survey: str, object_id: str, answered_us: int) -> None:
-        """Learn of an answer of an earlier run."""
-        self._answered_us[survey, object_id] = answered_us
+    def knows(self, survey: str, object_id: str, said: Annotation, answered_us: int) -> None:
+        """Learn of an answer. One that failed is asked for again once the object is heard of again."""
+        if said.answer is not Answer.FAILED:
+            self._answered_us[survey, object_id] = answered_us
 
     def forget(self, survey: str, object_id: str) -> None:
         """Nobody wants to know about an object any more."""
@@ -181,11 +182,8 @@ class Asker:
         """These objects are not asked about any more, once that is kept."""
         await self._deliver(self.name, answered)
         for target, said in answered:
-            key = target.survey, target.object_id
-            self._queue.pop(key, None)
-            # One that failed is asked about again once the object is heard of again.
-            if said.answer is not Answer.FAILED:
-                self._answered_us[key] = self._clock()
+            self._queue.pop((target.survey, target.object_id), None)
+            self.knows(target.survey, target.object_id, said, self._clock())
 
     def _rest_s(self, failures: int, error: Exception) -> float:
         asked_s = getattr(error, "retry_after_s", None) or 0.0

@@ -35,6 +35,8 @@ _FRAMES: Final = {"icrs": "icrs", "fk5": "fk5", "eq_fk5": "fk5", "galactic": "ga
 _RIGHT_ASCENSION_MAX_DEG: Final = 360.0
 _DECLINATION_MAX_DEG: Final = 90.0
 _DEG_PER_HOUR: Final = 15.0
+_MOST_FOUND: Final = 20_000
+"""Answers to so many places are kept in memory, and then made anew."""
 _log = structlog.get_logger()
 
 
@@ -53,6 +55,8 @@ class CatalogueFile:
         pixel, ra_deg, dec_deg = (_plain(table.column(column)) for column in _POSITION)
         self._points = PointIndex(pixel, ra_deg, dec_deg)
         self._entries = table.drop_columns(list(_POSITION))
+        # An object is judged again with each alert, for each trigger in whose area it lies.
+        self._found: dict[tuple[float, float], Annotation] = {}
 
     @classmethod
     def open(cls, name: str, options: CatalogueFileOptions, folder: Path, cache: Path | None = None) -> Self:
@@ -86,11 +90,21 @@ class CatalogueFile:
 
     def look_up(self, targets: Sequence[Target]) -> list[Annotation]:
         """The nearest entry to each target within the radius, with how many there are; or that there is none."""
-        ra_deg = np.array([target.ra_deg for target in targets], np.float64)
-        dec_deg = np.array([target.dec_deg for target in targets], np.float64)
+        places = [(target.ra_deg, target.dec_deg) for target in targets]
+        new = list(dict.fromkeys(place for place in places if place not in self._found))
+        if new:
+            if len(self._found) > _MOST_FOUND:
+                self._found.clear()
+                new = list(dict.fromkeys(places))
+            self._found.update(zip(new, self._search(np.array(new, np.float64)), strict=True))
+        return [self._found[place] for place in places]
+
+    def _search(self, places: Array) -> list[Annotation]:
+        """As `look_up`, for places on the sky (deg), shape (n, 2)."""
+        ra_deg, dec_deg = places.T
         near = self._points.within(ra_deg, dec_deg, self._options.radius_arcsec / ARCSEC_PER_DEG)
-        counts, nearest = near.counts(len(targets)).tolist(), near.nearest()
-        found = [nothing_near(self.name)] * len(targets)
+        counts, nearest = near.counts(len(places)).tolist(), near.nearest()
+        found = [nothing_near(self.name)] * len(places)
         entries = self._entries.take(nearest.row).to_pylist() if self._entries.num_columns else [{}] * len(nearest.row)
         for asked, away_deg, entry in zip(
             nearest.asked.tolist(), nearest.separation_deg.tolist(), entries, strict=True

@@ -12,6 +12,7 @@ ARCSEC_PER_DEG: Final = 3600
 _XMATCH_RADIUS_MAX_ARCSEC: Final = 180.0
 """The service's own limit."""
 _SKYBOT_RADIUS_MAX_ARCSEC: Final = 3600.0
+_TNS_RADIUS_MAX_ARCSEC: Final = 3600.0
 
 
 class Columns(Options):
@@ -53,7 +54,6 @@ class CatalogueFileOptions(Options):
 class ServiceOptions(Options):
     """What all services have."""
 
-    radius_arcsec: float = Field(5.0, gt=0, le=_XMATCH_RADIUS_MAX_ARCSEC, description="How far to look.")
     timeout_s: float = Field(60.0, gt=0, le=600, description="Longest time of one request, redirects included.")
     answer_mib: int = Field(8, ge=1, le=256, description="Largest answer, in MiB.")
     pause_s: float = Field(1.0, ge=0, le=600, description="Pause between two requests.")
@@ -70,6 +70,7 @@ class XMatchOptions(ServiceOptions):
     catalogue: str = Field(
         "simbad", pattern=r"^(?:simbad|vizier:[A-Za-z0-9+./_-]{1,100})$", description="`simbad` or `vizier:TABLE`."
     )
+    radius_arcsec: float = Field(5.0, gt=0, le=_XMATCH_RADIUS_MAX_ARCSEC, description="How far to look.")
     url: str = Field("https://cdsxmatch.u-strasbg.fr/xmatch/api/v1/sync", description="Where the service is.")
     columns: Columns | None = Field(None, description="As for files, but for the position; ready for SIMBAD.")
     batch: int = Field(200, ge=1, le=5000, description="Most objects asked in one request.")
@@ -102,6 +103,10 @@ class TnsOptions(ServiceOptions):
     api_key: Secret = Field(description="Key of your bot.")
     bot_id: int = Field(ge=1, description="Number of your bot.")
     bot_name: str = Field(pattern=r"^[A-Za-z0-9 ._-]{1,60}$", description="Its name.")
+    radius_arcsec: float = Field(5.0, gt=0, le=_TNS_RADIUS_MAX_ARCSEC, description="How far to look.")
+    keep_d: float = Field(
+        1.0, gt=0, le=3650, description="An answer is kept so long: what is new today was reported by nobody yesterday."
+    )
 
     @field_validator("url")
     @classmethod

@@ -5,16 +5,15 @@ Everything here blocks, and is to be called in a thread of its own.
 
 import math
 from collections.abc import Mapping, Sequence
-from io import BytesIO
+from contextlib import redirect_stdout
+from io import BytesIO, StringIO
+from itertools import chain
 from typing import Any, Final
 
 import astropy.units as u
 from astropy.io import votable
 from astropy.table import Table
 from astropy.time import Time
-from astroquery.exceptions import InvalidQueryError
-from astroquery.imcce.core import SkybotClass
-from astroquery.xmatch.core import XMatchClass
 
 from bridges.catalogue_entries import annotation_of, nothing_near
 from bridges.catalogue_options import ARCSEC_PER_DEG, Columns, ServiceOptions, SkybotOptions, XMatchOptions
@@ -22,6 +21,11 @@ from bridges.delivery import shown
 from bridges.service_session import BoundedSession, ServiceFailed
 from schemas.annotations import Annotation, Target
 from schemas.times import iso_from_us
+
+with redirect_stdout(StringIO()):  # it prints that it lacks what is not needed here
+    from astroquery.exceptions import InvalidQueryError
+    from astroquery.imcce.core import SkybotClass
+    from astroquery.xmatch.core import XMatchClass
 
 MIB: Final = 1 << 20
 SIMBAD_COLUMNS: Final = Columns(name="main_id", kind="main_type", redshift="redshift", values=("other_types",))
@@ -90,6 +94,7 @@ class XMatchService:
         rows = _asked(
             self._service,
             "query_async",
+            "name",
             cat1=asked,
             cat2=self._options.catalogue,
             max_distance=self._options.radius_arcsec * u.arcsec,
@@ -163,6 +168,7 @@ class SkybotService:
         rows = _asked(
             self._service,
             "cone_search_async",
+            "ID",
             coo=(target.ra_deg, target.dec_deg),
             rad=self._options.radius_arcsec / ARCSEC_PER_DEG * u.deg,
             epoch=Time(iso_from_us(target.time_us).removesuffix("Z"), format="isot", scale="utc"),
@@ -188,27 +194,32 @@ def session_of(options: ServiceOptions) -> BoundedSession:
     return BoundedSession(timeout_s=options.timeout_s, answer_bytes=options.answer_mib * MIB)
 
 
-def _asked(service: Any, method: str, **arguments: Any) -> list[dict[str, Any]]:
-    """The rows of the table that a service answers with, by name of the column, without what is masked."""
+def _asked(service: Any, method: str, called: str, **arguments: Any) -> list[dict[str, Any]]:
+    """The rows of the table that a service answers with, without what is masked.
+
+    Parameters
+    ----------
+    called
+        Which attribute of a column names it: ``name`` or ``ID``.
+    """
     try:
         body: bytes = getattr(service, method)(**arguments).content
         if _NONE_FOUND in body:
             return []
-        return _rows(body)
+        return _rows(body, called)
     except ServiceFailed:
         raise
     except (InvalidQueryError, LookupError, OSError, TypeError, ValueError) as error:
         raise ServiceFailed(f"{service.name}: the answer cannot be read: {shown(str(error))}") from None
 
 
-def _rows(body: bytes) -> list[dict[str, Any]]:
+def _rows(body: bytes, called: str) -> list[dict[str, Any]]:
     answer = votable.parse(BytesIO(body), verify="ignore")
-    for resource in answer.resources:
-        for told in resource.infos:
-            if told.name == "QUERY_STATUS" and str(told.value).upper() == "ERROR":
-                raise ServiceFailed(f"the service tells an error: {shown(str(told.content or ''))}")
+    for told in chain(answer.infos, *(resource.infos for resource in answer.resources)):
+        if told.name == "QUERY_STATUS" and str(told.value).upper() == "ERROR":
+            raise ServiceFailed(f"the service tells an error: {shown(str(told.content or ''))}")
     table = answer.get_first_table()
-    names = [known.name for known in table.fields]
+    names = [getattr(known, called) for known in table.fields]
     return [
         {name: value for name, value in zip(names, row, strict=True) if value is not None}
         for row in table.array.tolist()

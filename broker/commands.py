@@ -12,6 +12,7 @@ from bridges.files import find_files
 from bridges.folder import OutputFolder
 from bridges.simulator import simulate as simulate_night
 from broker.benchmarks import run_benchmarks
+from broker.catalogues import CACHE, Catalogues, catalogue_options
 from broker.config import Config, load_config
 from broker.connections import try_connections
 from broker.costplot import draw_cost
@@ -47,9 +48,20 @@ def replay(arguments: Namespace) -> int:
     folder = _folder(arguments)
     matchers, reader = make_matchers(config, folder), make_reader(config, folder)
     substreams = make_substreams(config.substreams, folder)
+    cache = folder / config.store.folder / CACHE
+    services = config.replay.ask_services
+    catalogues = Catalogues.open(config, catalogue_options(config), folder, cache, services=services)
     with OutputFolder(arguments.out, _author(config)) as out, progress_bar(verbose=arguments.verbose) as progress:
         outcome = replay_inputs(
-            config, matchers, reader, arguments.alerts, arguments.notices, out, progress, substreams=substreams
+            config,
+            matchers,
+            reader,
+            arguments.alerts,
+            arguments.notices,
+            out,
+            progress,
+            substreams=substreams,
+            catalogues=catalogues,
         )
         if arguments.plot:
             _draw(arguments.out / "sky.png", outcome, "Starcross replay", progress)
@@ -134,6 +146,7 @@ def check(arguments: Namespace) -> int:
         print_json(config.model_dump(mode="json") | ({"connections": [asdict(one) for one in tried]} if tried else {}))
     else:
         named = {"matchers": [m.name for m in plan.matchers], "sources": plan.sources, "sinks": plan.sinks}
+        named["catalogues"] = plan.catalogues
         shown = arguments.config or "the defaults"
         parts = "; ".join(f"{what}: {', '.join(names)}" for what, names in named.items() if names)
         Console().print(f"{shown}: valid; configuration {config.fingerprint()}; {parts}", soft_wrap=True, markup=False)

@@ -19,13 +19,15 @@ from broker.store.options import StoreOptions
 from broker.substreams import SubstreamOptions
 from broker.web.options import HttpOptions
 from matchers.cuts import Cuts
+from matchers.linking import LinkOptions
 from matchers.options import BUILTIN
 from matchers.revisions import RevisionOptions
 from schemas.errors import ConfigurationError
 from schemas.survey import SURVEYS
 
-_DECIDING = {"cuts", "survey_cuts", "triggers", "revisions", "matchers"}
+_DECIDING = {"catalogues", "cuts", "survey_cuts", "triggers", "revisions", "matchers"}
 Section = Options
+CatalogueName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
 
 
 class TriggersSection(Section):
@@ -65,6 +67,18 @@ class SinkSection(BaseModel):
     substreams: tuple[str, ...] | None = Field(None, description="Names of substreams to send; by default all.")
     relay_notices: bool = Field(
         False, description="Also pass on the notices that came in over Kafka, where the kind can."
+    )
+
+
+class CatalogueSection(BaseModel):
+    """One catalogue, or service that is asked about objects. Its other keys are the options of its kind."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    kind: str = Field("file", description="What it is: a file, or a service.")
+    enabled: bool = Field(True, description="False switches the catalogue off.")
+    matchers: tuple[str, ...] | None = Field(
+        None, description="Names of the matchers whose coincidences it annotates; by default all."
     )
 
 
@@ -113,6 +127,9 @@ class ReplaySection(Section):
     batch_alerts: int = Field(2000, ge=1, le=1_000_000, description="Alerts that are matched at a time.")
     batch_s: float = Field(60.0, gt=0, le=86_400, description="Longest span of data time that is matched at a time.")
     message_mib: int = Field(64, ge=1, le=4096, description="Largest file or archive member that is read, in MiB.")
+    ask_services: bool = Field(
+        False, description="Ask the services of `[catalogues]` too once all is played; files are always looked up."
+    )
 
 
 class Config(Section):
@@ -123,6 +140,7 @@ class Config(Section):
         default_factory=dict, description="By survey: keys of `[cuts]` that differ for it."
     )
     triggers: TriggersSection = TriggersSection()
+    links: LinkOptions = LinkOptions()
     revisions: RevisionOptions = RevisionOptions()
     matchers: dict[str, MatcherSection] = Field(default_factory=dict, validate_default=True)
     lsst: LsstSection = LsstSection()
@@ -130,6 +148,7 @@ class Config(Section):
     replay: ReplaySection = ReplaySection()
     sources: dict[str, SourceSection] = Field(default_factory=dict)
     sinks: dict[str, SinkSection] = Field(default_factory=dict)
+    catalogues: dict[CatalogueName, CatalogueSection] = Field(default_factory=dict)
     substreams: dict[str, SubstreamOptions] = Field(default_factory=lambda: {"all": SubstreamOptions()})
     store: StoreOptions = StoreOptions()
     maps: MapFetchOptions = MapFetchOptions()
@@ -147,7 +166,8 @@ class Config(Section):
         return Cuts.model_validate(self.cuts.model_dump() | self.survey_cuts.get(survey, {}))
 
     def fingerprint(self) -> str:
-        """First 16 hex digits of the SHA-256 of all that decides on coincidences: cuts, triggers and matchers."""
+        """First 16 hex digits of the SHA-256 of all that decides on coincidences: cuts, triggers, matchers
+        and the like."""
         text = json.dumps(self.model_dump(mode="json", include=_DECIDING), sort_keys=True, ensure_ascii=False)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 

@@ -5,7 +5,9 @@ from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from time import perf_counter
+from typing import Any
 
+from broker.catalogues import CATALOGUE_KINDS
 from broker.clocks import WallClock
 from broker.metrics import Metrics
 from broker.observers import Observers
@@ -42,7 +44,7 @@ class Tried:
 
 
 async def try_connections(plan: Plan) -> list[Tried]:
-    """Try the store and every source and sink, all at once; nothing is read or sent."""
+    """Try the store and every source, sink, catalogue and service, all at once; no message is read or sent."""
     around = Surroundings(plan.folder, plan.author, software_name(), WallClock(), Observers(Metrics()))
     # One after the other: modules that import each other do not like to be imported by several threads.
     checks = await asyncio.to_thread(lambda: list(_checks(plan, around)))
@@ -62,6 +64,21 @@ def _checks(plan: Plan, around: Surroundings) -> Iterator[tuple[str, Check]]:
             except ConfigurationError as error:
                 check = partial(_fail, error)
             yield f"{what} {name}", check
+    for name, given in plan.catalogues.items():
+        kind = CATALOGUE_KINDS[plan.config.catalogues[name].kind]
+        make = partial(kind.make, name, given, plan.folder, None)
+        if not kind.is_service:
+            yield f"catalogue {name}", partial(_try_file, make)
+            continue
+        try:
+            check = partial(asyncio.to_thread, make().check)
+        except ConfigurationError as error:
+            check = partial(_fail, error)
+        yield f"service {name}", check
+
+
+async def _try_file(open_it: Callable[[], Any]) -> str:
+    return f"{len(await asyncio.to_thread(open_it))} entries"
 
 
 async def _fail(error: Exception) -> str:

@@ -14,6 +14,7 @@ from rich.text import Text
 from bridges.files import FoundFile, read_files
 from broker.closeup import draw_localisation
 from broker.config import Config
+from broker.positions import position_in_words
 from broker.reader import Reader
 from broker.skyplot import draw_sky
 from schemas.densities import skymap_of
@@ -188,10 +189,14 @@ def _alert_rows(alerts: Alerts, config: Config) -> Iterator[dict[str, Any]]:
 def _notice(notice: Notice, skymap: SkyMap | None) -> dict[str, Any]:
     """What matters most first: whose it is, when and where; everything else that was read comes last."""
     return {
-        **_parts(notice, "notice_type", "trigger_id", "names", "messenger", "mission", "instrument", "role", "kind"),
+        **_parts(
+            notice, "notice_type", "trigger_id", "aliases", "related", "names", "messenger", "mission", "instrument",
+            "role", "kind",
+        ),
         "trigger_time_utc": _instant(notice.trigger_time_us),
         "trigger_time_error_s": notice.trigger_time_error_s,
         "issued_utc": _instant(notice.issued_us),
+        "position": position_in_words(notice, skymap),
         "localisation": _localisation(notice),
         "skymap": None if skymap is None else _skymap(skymap),
         **_parts(
@@ -289,4 +294,6 @@ def _shown(value: Any) -> str:
         return f"{value:.10g}"
     if isinstance(value, list):
         return "; ".join(_shown(item) for item in value)
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_shown(item)}" for name, item in value.items())
     return "".join(character if character.isprintable() else "\ufffd" for character in str(value))

@@ -64,6 +64,12 @@ METRICS: Mapping[str, MetricRow] = {
     "starcross_vtp_subscribers": MetricRow(Gauge, "Who subscribes over VTP at present.", ("sink",)),
     "starcross_map_fetches_total": MetricRow(Counter, "How attempts to fetch a linked sky map ended.", ("outcome",)),
     "starcross_maps_pending": MetricRow(Gauge, "Linked sky maps that have not come."),
+    "starcross_service_answers_total": MetricRow(
+        Counter, "What services said of objects, or that they did not.", ("catalogue", "outcome")
+    ),
+    "starcross_service_seconds": MetricRow(Histogram, "How long a question to a service took.", ("catalogue",)),
+    "starcross_service_waiting": MetricRow(Gauge, "Objects that a service has not answered about.", ("catalogue",)),
+    "starcross_catalogue_entries": MetricRow(Gauge, "Entries of a catalogue that is at hand.", ("catalogue",)),
     "starcross_sent_total": MetricRow(Counter, "Publications and notices that a sink's next hop has.", ("sink",)),
     "starcross_send_failures_total": MetricRow(Counter, "Deliveries that failed and are tried again.", ("sink", "why")),
     "starcross_send_seconds": MetricRow(Histogram, "How long a delivery took.", ("sink",)),

@@ -66,6 +66,12 @@ class Observers:
         """An attempt to fetch a linked map ended."""
         self.metrics.add("starcross_map_fetches_total", outcome=outcome)
 
+    def service_asked(self, catalogue: str, outcome: str, objects: int, took_s: float) -> None:
+        """A service was asked about objects; see `bridges.asker.Observe`."""
+        self.metrics.add("starcross_service_answers_total", objects, catalogue=catalogue, outcome=outcome)
+        if took_s:
+            self.metrics.observe("starcross_service_seconds", took_s, catalogue=catalogue)
+
     def vtp_in(self, source: str) -> Callable[[str], None]:
         """For a source of VOEvents over VTP."""
         return lambda outcome: self.metrics.add("starcross_vtp_packets_total", source=source, outcome=str(outcome))

@@ -23,10 +23,20 @@ from broker.interfaces import Matcher
 from broker.packets import packets_to_keep
 from broker.reader import Reader
 from broker.store.options import PacketPolicy
-from broker.store.records import Batch, Capped, CoincidenceEntry, Entry, KeptNotice, KeptSkyMap, NoticeEntry
+from broker.store.records import (
+    Batch,
+    Capped,
+    CoincidenceEntry,
+    Entry,
+    KeptAnnotation,
+    KeptNotice,
+    KeptSkyMap,
+    NoticeEntry,
+)
 from broker.substreams import Router, Substream, SubstreamOptions, night_of_instant
 from matchers.engine import Engine
 from matchers.ledger import Changes
+from matchers.neighbourhood import Neighbourhood
 from schemas.errors import Reason
 from schemas.reading import MapFile
 from schemas.records import Alerts, Coincidence, Message, Notice, Receipt, Rejection
@@ -42,7 +52,9 @@ ASSESSMENT = "assessment"
 """The source of what the passing of time changes."""
 
 
-def make_engine(config: Config, matchers: Sequence[Matcher], software: str) -> Engine:
+def make_engine(
+    config: Config, matchers: Sequence[Matcher], software: str, neighbourhood: Neighbourhood | None = None
+) -> Engine:
     """The engine that a configuration asks for, ready for every survey."""
     return Engine(
         matchers,
@@ -52,7 +64,9 @@ def make_engine(config: Config, matchers: Sequence[Matcher], software: str) -> E
         software=software,
         config_hash=config.fingerprint(),
         retention_us=round(config.store.retention_d * US_PER_DAY),
+        links=config.links,
         revisions=config.revisions,
+        neighbourhood=neighbourhood,
     )
 
 
@@ -100,13 +114,10 @@ class Hooks:
         Its messages, what was kept of them, and how long it took.
     linked
         A notice with a link to a sky map, which is not at hand yet.
-    changed
-        There are new revisions of coincidences.
     """
 
     taken: Callable[[Sequence[Message], Batch, Stages], None] = lambda *_: None
     linked: Callable[[Notice], None] = lambda _: None
-    changed: Callable[[], None] = lambda: None
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,9 +206,13 @@ class Pipeline:
         receipt: Receipt = await self._whole(self._take_skymap(trigger_id, ivorn, url, message))
         return receipt
 
-    async def act(self, source: str, act: Callable[[], Iterable[Changes]]) -> None:
-        """Do something to the engine in a turn, and keep what it changed under the name of a source."""
-        await self._whole(self._act(source, act))
+    async def act(
+        self, source: str, act: Callable[[], Iterable[Changes]], annotations: Sequence[KeptAnnotation] = ()
+    ) -> None:
+        """Do something to the engine in a turn, and keep what it changed under the name of a source, together with the
+        answers of services that made it.
+        """
+        await self._whole(self._act(source, act, annotations))
 
     async def reassess(self) -> None:
         """Assess all that stands anew, if an hour of the clock has passed."""
@@ -234,7 +249,7 @@ class Pipeline:
                 stored=stored,
                 noted=noted,
                 packets=packets_to_keep(messages, stored, changes.all(), self._packets, read.stripped),
-                notices=[KeptNotice(n.message, self._clock(), n.ivorn, n.trigger_id) for n in notices],
+                notices=[KeptNotice(n.message, self._clock(), n.ivorn, self.engine.trigger_of(n)) for n in notices],
                 skymaps=linked,
                 rejected=[(rejection, bodies.get(rejection.origin, b"")) for rejection in rejected],
                 changes=changes.published,
@@ -265,9 +280,11 @@ class Pipeline:
         await self._in_turn(work, [message], perf_counter() - began_s)
         return Receipt(0 if rejected else 1, tuple(rejected))
 
-    async def _act(self, source: str, act: Callable[[], Iterable[Changes]]) -> None:
+    async def _act(
+        self, source: str, act: Callable[[], Iterable[Changes]], annotations: Sequence[KeptAnnotation]
+    ) -> None:
         async def work() -> Batch:
-            return await self._batch(source, await _in_steps(act()))
+            return await self._batch(source, await _in_steps(act()), annotations=annotations)
 
         await self._in_turn(work, [], 0.0)
 
@@ -287,8 +304,6 @@ class Pipeline:
         self._hooks.taken(
             messages, batch, Stages(read_s, turn_s - began_s, matched_s - turn_s, perf_counter() - matched_s)
         )
-        if batch.changes:
-            self._hooks.changed()
 
     @contextmanager
     def _fatal(self) -> Iterator[None]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
+from broker.catalogues import CACHE, Catalogues, catalogue_options
 from broker.config import Config
 from broker.interfaces import Matcher, Source
 from broker.parts import SINK_KINDS, SOURCE_KINDS, Surroundings, sink_options, source_options
@@ -26,7 +27,7 @@ class Plan:
     ----------
     folder
         Where relative paths of the configuration start.
-    sources, sinks
+    sources, sinks, catalogues
         Options by name.
     """
 
@@ -36,6 +37,7 @@ class Plan:
     substreams: list[Substream]
     sources: dict[str, Any]
     sinks: dict[str, Any]
+    catalogues: dict[str, Any]
 
     @classmethod
     def of(cls, config: Config, folder: Path) -> Self:
@@ -53,6 +55,7 @@ class Plan:
             make_substreams(config.substreams, folder),
             source_options(config),
             sink_options(config),
+            catalogue_options(config),
         )
 
     @property
@@ -83,6 +86,11 @@ class Plan:
             for name, options in self.sources.items()
             if before is None or before.sources.get(name) != options
         }
+
+    def open_catalogues(self, *, services: bool = True) -> Catalogues:
+        """Its catalogues, ready to be looked up; see `Catalogues.open`, which takes its time."""
+        cache = self.folder / self.config.store.folder / CACHE
+        return Catalogues.open(self.config, self.catalogues, self.folder, cache, services=services)
 
     def audience(self) -> Audience:
         """Which sink gets what."""

@@ -14,12 +14,15 @@ import structlog
 
 from bridges.files import find_files
 from bridges.folder import OutputFolder
+from broker.annotating import ask_at_once
+from broker.catalogues import Catalogues
 from broker.config import Config
 from broker.inputs import Inputs, issue_time_us, read_inputs
 from broker.interfaces import Matcher
 from broker.pipeline import make_engine
 from broker.reader import Reader
 from broker.substreams import Router, Substream
+from matchers.neighbourhood import Neighbourhood
 from matchers.rank import rank
 from schemas.densities import skymap_of
 from schemas.errors import BadSkyMap
@@ -68,11 +71,12 @@ def replay(
     progress: Progress,
     *,
     substreams: Sequence[Substream] = (),
+    catalogues: Catalogues | None = None,
 ) -> Outcome:
     """Read all input, play it in the order of its own times, and write what came of it.
 
     The same input gives the same output, byte for byte: nothing depends on the wall clock, on the order of files in a
-    folder, or on where the folders are.
+    folder, or on where the folders are. Services are asked last of all, if ``catalogues`` has any.
 
     Raises
     ------
@@ -89,7 +93,7 @@ def replay(
         bytes_max=config.replay.message_mib * MIB,
         on_progress=progress.advance,
     )
-    player = Player(config, matchers, inputs, out, substreams)
+    player = Player(config, matchers, inputs, out, substreams, catalogues)
     progress.begin("matching", player.total)
     for steps in player.play():
         progress.advance(steps)
@@ -112,13 +116,16 @@ class Player:
         inputs: Inputs,
         out: OutputFolder,
         substreams: Sequence[Substream] = (),
+        catalogues: Catalogues | None = None,
     ) -> None:
         self.config = config
         self.inputs = inputs
         self.out = out
         self.rejected: list[Rejection] = []
         self.maps: Counter[str] = Counter({"linked": 0, "found": 0, "missing": 0})
-        self.engine = make_engine(config, matchers, software_name())
+        self._catalogues = catalogues or Catalogues()
+        neighbourhood = Neighbourhood(self._catalogues.look_up)
+        self.engine = make_engine(config, matchers, software_name(), neighbourhood)
         self.router = Router(substreams)
         self.sent: Counter[str] = Counter()
         self.capped: Counter[str] = Counter()
@@ -139,6 +146,7 @@ class Player:
             (int(time_us), 0, notice) for time_us, notice in zip(issued_us, self.inputs.notices, strict=True)
         )
         batches = [self._batches(alerts, issued_us) for alerts in self.inputs.alerts.values()]
+        last_us = 0
         for _, _, event in heapq.merge(notices, *batches, key=lambda timed: timed[:2]):
             if isinstance(event, Notice):
                 log.debug("notice", type=event.notice_type, trigger=event.trigger_id, origin=event.message.origin)
@@ -150,7 +158,11 @@ class Player:
                 steps = self.engine.assess(now_us)
             for changes in chain(steps, self.engine.reassess(now_us)):
                 self._publish(changes.published)
+            last_us = max(last_us, now_us)
             yield taken
+        for target, said in ask_at_once(self._catalogues, self.engine.ledger.current()):
+            for changes in self.engine.put_annotations(target.survey, target.object_id, [said], last_us):
+                self._publish(changes.published)
 
     def _batches(self, alerts: Alerts, notices_us: Ints) -> Iterator[Timed]:
         """Alerts of one survey, in order, a batch at a time: time of the first, 1 (after notices), and the batch."""

@@ -62,7 +62,8 @@ async def _serve(plan: Plan, load: Callable[[], Plan]) -> int:
     async with AsyncExitStack() as stack:
         store = await Store.open(plan.folder / plan.config.store.folder, plan.config.store, clock)
         stack.push_async_callback(store.close)
-        service = Service(plan, store, clock, Observers(metrics), load)
+        catalogues = await asyncio.to_thread(plan.open_catalogues)
+        service = Service(plan, store, clock, Observers(metrics), load, catalogues)
         metrics.refresh = partial(refresh, service)
         await service.restore()
         _spare_the_collector()

@@ -1,7 +1,7 @@
 """``starcross run``: sources, engine, store and sinks as one process that a team leaves running for months."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 from time import perf_counter
@@ -9,6 +9,8 @@ from typing import Any
 
 import structlog
 
+from broker.annotating import Annotating
+from broker.catalogues import Catalogues
 from broker.clocks import Clock, WallClock
 from broker.intake import density
 from broker.interfaces import Source
@@ -16,14 +18,15 @@ from broker.live_maps import LiveMaps
 from broker.observers import Observers
 from broker.outgoing import Drain, Watch
 from broker.parts import SINK_KINDS, SOURCE_KINDS, Surroundings
-from broker.pipeline import Hooks, Pipeline, make_engine
+from broker.pipeline import Hooks, Pipeline, Stages, make_engine
 from broker.plan import Plan
 from broker.reader import Reader, make_reader
 from broker.replay import software_name
-from broker.store.records import Delivery, KeptSkyMap
+from broker.store.records import Batch, Delivery, KeptSkyMap
 from broker.store.store import Store
 from broker.substreams import Router
 from broker.supervisor import Supervisor
+from matchers.neighbourhood import Neighbourhood
 from schemas.errors import BadSkyMap, ConfigurationError
 from schemas.records import Message, Notice
 from schemas.sky import SkyMap
@@ -39,10 +42,21 @@ class Service:
     ----------
     load
         Reads the configuration again, for `reload`.
+    catalogues
+        Those of the plan, opened.
     """
 
-    def __init__(self, plan: Plan, store: Store, clock: Clock, observers: Observers, load: Callable[[], Plan]) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        store: Store,
+        clock: Clock,
+        observers: Observers,
+        load: Callable[[], Plan],
+        catalogues: Catalogues | None = None,
+    ) -> None:
         self.plan, self.store, self.clock, self.observers = plan, store, clock, observers
+        self.catalogues = catalogues or Catalogues()
         self._load = load
         self._reader: Reader = make_reader(plan.config, plan.folder)
         self.supervisor = Supervisor(observers.restarted)
@@ -51,8 +65,9 @@ class Service:
         """Called once new revisions of coincidences are durable."""
         self.sources: dict[str, Source] = {}
         config = plan.config
+        neighbourhood = Neighbourhood(self.catalogues.look_up)
         self.pipeline = Pipeline(
-            make_engine(config, plan.matchers, software_name()),
+            make_engine(config, plan.matchers, software_name(), neighbourhood),
             self._reader,
             store,
             clock=clock,
@@ -61,7 +76,16 @@ class Service:
             packets=config.store.packets,
             step_alerts=config.service.step_alerts,
             include_tests=config.triggers.include_tests,
-            hooks=Hooks(taken=observers.taken, linked=self._linked, changed=self._changed),
+            hooks=Hooks(taken=self._taken, linked=self._linked),
+        )
+        self.annotating = Annotating(
+            self.catalogues,
+            plan.catalogues,
+            self.pipeline,
+            neighbourhood,
+            wall_clock=WallClock(),
+            clock=clock,
+            observe=observers.service_asked,
         )
         self.maps = LiveMaps(
             config.maps,
@@ -80,12 +104,14 @@ class Service:
     async def restore(self) -> None:
         """Fill the engine with what is stored."""
         began_s = perf_counter()
+        self.annotating.restore(await self.store.annotations())
         restored = await self.store.restore(self.pipeline.engine, self._read_notices, _read_skymap)
         log.info("restored", seconds=round(perf_counter() - began_s, 3), **_shown(restored))
         self.pipeline.router = Router(self.plan.substreams, await self.store.sent())
         for night in self.pipeline.engine.index.nights():
             self.clock.saw(night.start_us)
         self.maps.want_missing(self.pipeline.engine)
+        self.annotating.want(self.pipeline.engine.ledger.current())
 
     @property
     def is_past(self) -> bool:
@@ -105,6 +131,8 @@ class Service:
             self._start_sink(name)
         self.supervisor.start("maps", self.maps.run)
         self.supervisor.start("maintenance", self._maintain)
+        for name, asker in self.annotating.askers.items():
+            self.supervisor.start(f"catalogue {name}", asker.run)
         for name, source in made.items():
             self._start_source(name, source)
 
@@ -120,7 +148,9 @@ class Service:
         within_s = self.plan.config.service.stop_within_s
         loop = asyncio.get_running_loop()
         ends_s = loop.time() + within_s
-        await self.supervisor.stop([*self._running(self.sources, "source"), "maps", "maintenance"], within_s=within_s)
+        askers = self._running(self.annotating.askers, "catalogue")
+        readers = [*self._running(self.sources, "source"), *askers, "maps", "maintenance"]
+        await self.supervisor.stop(readers, within_s=within_s)
         try:
             async with asyncio.timeout_at(ends_s):
                 await self.pipeline.close()
@@ -225,15 +255,19 @@ class Service:
                 gone = await asyncio.to_thread(engine.expire, self.clock())
                 expiring = self.store.expire(engine.horizon_us, gone)
                 await asyncio.to_thread(engine.index.grow)
+                self.annotating.forget()
             await expiring
             await self.pipeline.reassess()
             sealed = await self.store.seal(engine, self.pipeline.turn)
             if gone or sealed:
                 log.info("maintained", expired_triggers=len(gone), sealed_alerts=sealed)
 
-    def _changed(self) -> None:
-        for call in self.changed:
-            call()
+    def _taken(self, messages: Sequence[Message], batch: Batch, stages: Stages) -> None:
+        self.observers.taken(messages, batch, stages)
+        self.annotating.want(batch.changes)
+        if batch.changes:
+            for call in self.changed:
+                call()
 
     def _linked(self, notice: Notice) -> None:
         self.maps.want(notice)
@@ -262,7 +296,7 @@ class Service:
         return (f"{what} {name}" for name in parts)
 
 
-_FIXED = ("cuts", "survey_cuts", "triggers", "lsst", "store", "maps", "service")
+_FIXED = ("catalogues", "cuts", "survey_cuts", "triggers", "lsst", "store", "maps", "service")
 
 
 def _with_sections(plan: Plan) -> dict[str, Any]:

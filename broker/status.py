@@ -55,6 +55,10 @@ def refresh(service: Service, metrics: Metrics) -> None:
         if silent_s is not None:
             metrics.set("starcross_heartbeat_silence_seconds", silent_s, source=name)
     metrics.set("starcross_maps_pending", service.maps.pending)
+    for name, asker in service.annotating.askers.items():
+        metrics.set("starcross_service_waiting", asker.waiting, catalogue=name)
+    for name, catalogue in service.catalogues.files.items():
+        metrics.set("starcross_catalogue_entries", len(catalogue), catalogue=name)
     metrics.set("starcross_store_trouble", service.store.trouble is not None)
     metrics.set("starcross_stored_alerts", len(engine.index))
     for part, size in engine.index.nbytes.items():
@@ -92,6 +96,11 @@ def status(service: Service) -> dict[str, Any]:
         },
         "substreams": [substream.name for substream in service.pipeline.router.substreams],
         "maps_pending": service.maps.pending,
+        "catalogues": {name: {"entries": len(catalogue)} for name, catalogue in service.catalogues.files.items()},
+        "services": {
+            name: {"waiting": asker.waiting, "trouble": asker.trouble}
+            for name, asker in service.annotating.askers.items()
+        },
         "alerts": len(engine.index),
         "triggers": sum(1 for _ in engine.triggers()),
         "coincidences": {str(state): count for state, count in engine.ledger.by_state().items()},

@@ -105,6 +105,11 @@ class Cases:
         """The case of a trigger, by any of its ids."""
         return self._cases.get(self.resolve(trigger_id))
 
+    def trigger_of(self, notice: Notice) -> str | None:
+        """The canonical id of the trigger that a notice is about; None if it is about none that is known."""
+        known = notice.trigger_id or self._told_by.get(ivorn_key(notice.ivorn))
+        return None if known is None else self.resolve(known)
+
     def is_waiting(self, ivorn: str) -> bool:
         """Whether a notice without an id waits for the one that it cites."""
         return ivorn_key(ivorn) in self._waiting

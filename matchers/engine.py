@@ -19,8 +19,10 @@ from matchers.cases import Cases
 from matchers.counts import Counts
 from matchers.cuts import Cuts
 from matchers.index import AlertIndex, ObjectKey, Snapshot
+from matchers.joining import JoinedTriggers
 from matchers.judge import Matcher
 from matchers.ledger import Cause, Changes, GroupKey
+from matchers.linking import LinkOptions
 from matchers.neighbourhood import Neighbourhood
 from matchers.revisions import Notability, RevisionOptions
 from matchers.search import Search
@@ -44,8 +46,10 @@ Touched = defaultdict[GroupKey, set[str]]
 """Names of objects that are to be judged, by trigger and matcher."""
 _END = object()
 _YEAR_US = 365.25 * US_PER_DAY
-_LEAST_SPAN_US = 30 * US_PER_DAY
-"""The rate of triggers is that of so long a time at least: three on the first day are not a thousand a year."""
+_FALLBACK_PER_YEAR = 200.0
+_FALLBACK_SPAN_US = 30 * US_PER_DAY
+"""The rate of triggers is measured over what is remembered, and so much longer a time with the fallback's rate: three on
+the first day are not a thousand a year."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -83,6 +87,8 @@ class Engine:
         For the provenance of coincidences.
     retention_us
         Alerts and triggers are kept at least so long (see `expire`).
+    links
+        Which triggers are one event.
     revisions
         Which differences are published.
     neighbourhood
@@ -104,6 +110,7 @@ class Engine:
         software: str = "",
         config_hash: str = "",
         retention_us: int = 20 * US_PER_DAY,
+        links: LinkOptions | None = None,
         revisions: RevisionOptions | None = None,
         neighbourhood: Neighbourhood | None = None,
     ) -> None:
@@ -111,6 +118,7 @@ class Engine:
         self._cuts, self._carried, self._include_tests = cuts, carried, include_tests
         self._retention_us = retention_us
         self._cases = Cases()
+        self._joined = JoinedTriggers(links or LinkOptions())
         self.index = AlertIndex()
         self.book = TriggerBook()
         self.counts = Counts()
@@ -196,7 +204,7 @@ class Engine:
             trigger makes the steps that are left needless, and they end.
         """
         self.counts.notices += 1
-        case = self._cases.get(notice.trigger_id or "")
+        case = self._cases.get(self._cases.trigger_of(notice) or "")
         if case is not None and notice.ivorn in case:
             self.counts.duplicate_notices += 1
         elif not self._include_tests and notice.role in {Role.TEST, Role.MOCK}:
@@ -251,9 +259,13 @@ class Engine:
         """Whether `reassess` would assess all that stands."""
         return now_us // HOUR_US != self._assessed_hour
 
+    def trigger_of(self, notice: Notice) -> str | None:
+        """The id of the trigger that a notice is about, which may have come by it otherwise than from the notice."""
+        return self._cases.trigger_of(notice)
+
     def heard_before(self, notice: Notice) -> list[Notice]:
         """The notices of its trigger that were heard before a notice, the latest first."""
-        case = self._cases.get(notice.trigger_id or "")
+        case = self._cases.get(self._cases.trigger_of(notice) or "")
         return [] if case is None else case.before(notice.ivorn)
 
     def unmapped(self) -> Iterator[Notice]:
@@ -312,7 +324,10 @@ class Engine:
     def reopen(self) -> None:
         """Open the windows of all triggers that were restored, once everything is; nothing is judged."""
         self.index.expire(self._verdicts.horizon_us)
-        triggers = [case.trigger for _, case in self._cases.items() if case.trigger is not None]
+        own = [case.trigger for _, case in self._cases.items() if case.trigger is not None]
+        for trigger in own:
+            self._joined.put(trigger)
+        triggers = [state for trigger in own if (state := self._joined.get(trigger.id)) is not None]
         found = [(trigger, self._windows(trigger)) for trigger in triggers]
         for _, windows in found:
             self.counts.windows.update(windows.keys())
@@ -332,7 +347,7 @@ class Engine:
         if horizon_us <= self._verdicts.horizon_us:
             return []
         self._verdicts.horizon_us = horizon_us
-        gone = {trigger.id for trigger in self.book.expire(horizon_us)}
+        gone = {trigger.id for trigger in self.book.expire(horizon_us, self._joined.group)}
         self.counts.expired_triggers += len(gone)
         gone.update(
             trigger_id
@@ -341,6 +356,7 @@ class Engine:
         )
         names = {name for trigger_id in gone for name in self._cases.ids(trigger_id)}
         for trigger_id in gone:
+            self._joined.remove(trigger_id)
             self._cases.forget(trigger_id)
         self.counts.expired_alerts += self.index.expire(horizon_us)
         return sorted(names)
@@ -369,11 +385,21 @@ class Engine:
                 self._verdicts.judge(opened, survey, touched[key], stored, cause)
 
     def _refresh(
-        self, trigger_ids: Iterable[str], merged: Iterable[str], cause: Cause, now_us: int
+        self, trigger_ids: Sequence[str], merged: Sequence[str], cause: Cause, now_us: int
     ) -> Iterator[Changes]:
         """Take up the new states of triggers, and that others merged with them; the steps judge and assess."""
+        touched = set(trigger_ids)
+        for name in merged:
+            touched |= self._joined.remove(name)
+        for name in trigger_ids:
+            case = self._cases.get(name)
+            if case is not None and case.trigger is not None:
+                touched |= self._joined.put(case.trigger)
         judging = [self._closed(name) for name in merged]
-        judging += [self._reopened(trigger_id, cause) for trigger_id in trigger_ids]
+        judging += [
+            self._reopened(name, cause if name in trigger_ids else Cause.LINKED)
+            for name in sorted(touched, key=lambda name: (name not in trigger_ids, name))
+        ]
         return self._stepping(judging, now_us)
 
     def _stepping(self, judging: Sequence[Iterator[None]], now_us: int) -> Iterator[Changes]:
@@ -389,10 +415,10 @@ class Engine:
 
     def _reopened(self, trigger_id: str, cause: Cause) -> Iterator[None]:
         """Open and close the windows of a trigger's new state; the steps judge all that lies or lay in them."""
-        case = self._cases.get(trigger_id)
-        trigger = None if case is None else case.trigger
+        trigger = self._joined.get(trigger_id)
         known = self.ledger.of_trigger(trigger_id)
         if trigger is None:
+            case = self._cases.get(trigger_id)
             retracted = case is not None and case.retracted
             return self._verdicts.withdraw(known, Cause.RETRACTED) if retracted else iter(())
         windows = self._windows(trigger)
@@ -439,10 +465,11 @@ class Engine:
         return Surroundings(self._backgrounds, self._triggers_per_year(matcher, now_us), now_us)
 
     def _triggers_per_year(self, matcher: str, now_us: int) -> float:
-        """Of the triggers that are remembered, those that a matcher searches, by the time since the first of them."""
+        """Of the triggers that are remembered, those that a matcher searches, in the time since the first of them."""
         times_us = [trigger.time_us for trigger in self.book if matcher in self.book.windows(trigger.id)]
-        span_us = max(now_us - min(times_us, default=now_us), _LEAST_SPAN_US)
-        return len(times_us) * _YEAR_US / span_us
+        span_us = max(now_us - min(times_us, default=now_us), 0)
+        number = len(times_us) + _FALLBACK_PER_YEAR * _FALLBACK_SPAN_US / _YEAR_US
+        return number * _YEAR_US / (span_us + _FALLBACK_SPAN_US)
 
     def _windows(self, trigger: Trigger) -> dict[str, Window]:
         if trigger.test and not self._include_tests:

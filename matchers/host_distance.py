@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
@@ -22,9 +22,8 @@ _RIGHT_HOST = 0.9
 _UNRELATED_TO_MPC = 1000.0
 """Hosts of unrelated objects are spread evenly in the volume up to this distance, at which supernovae of type Ia reach
 magnitude 21, or up to the object's own."""
-_MOST_CELLS = 1 << 13
-_DEEPEST = 9.0
-_DEPTHS: Array = np.linspace(0.0, _DEEPEST, 37)
+_MOST_CELLS = 1 << 12
+_DEPTHS: Array = np.concatenate([np.linspace(0.0, 4.5, 28), np.linspace(5.0, 9.0, 9)])
 """Of the table of levels in volume, as sqrt(2 ln(highest dP/dV / dP/dV))."""
 
 
@@ -71,12 +70,12 @@ class DistanceLayers:
 
     def __init__(self, lo: Pixels, hi: Pixels, density: Array, layers: Array) -> None:
         mu, sigma, norm = layers
-        known = np.isfinite(mu) & np.isfinite(sigma) & np.isfinite(norm) & (sigma > 0) & (norm > 0) & (density > 0)
+        known = np.isfinite(mu) & np.isfinite(sigma) & np.isfinite(norm) & (sigma > 0)
+        known[known] = density[known] * norm[known] / sigma[known] > 0
         self._lo, self._hi, self._density = lo[known], hi[known], density[known]
         self._mu, self._sigma, self._norm = layers[:, known]
-        self._levels: Array | None = None
 
-    @property
+    @cached_property
     def mean_mpc(self) -> float | None:
         """Mean distance of the trigger; None if no line of sight has any."""
         weight = self._density * (self._hi - self._lo)
@@ -102,34 +101,41 @@ class DistanceLayers:
         return np.where(inside, _RIGHT_HOST * ratio + (1 - _RIGHT_HOST), 1.0)
 
     def level(self, pixel: Pixels, hosts: list[Host]) -> Array:
-        """Credible level in volume at each host (`schemas.volume.credible_level_3d`), from a table: good to 0.01."""
+        """Credible level in volume at each host (`schemas.volume.credible_level_3d`), from a table: good to 0.02."""
         if not len(self._lo):
             return np.ones(len(pixel))
-        peak = np.log(self._density * self._norm / self._sigma)
-        best = int(np.argmax(peak))
-        if self._levels is None:
-            self._levels = self._table(best)
         rows, inside = rows_holding(self._lo, self._hi, pixel)
         rows = np.where(inside, rows, 0)
         distance = np.array([host.distance_mpc for host in hosts])
         offset = (distance - self._mu[rows]) / self._sigma[rows]
-        depth = np.sqrt(np.maximum(2 * (peak[best] - peak[rows]) + offset**2, 0.0))
+        lower = self._log_peak[self._best] - self._log_peak[rows]
+        depth = np.sqrt(np.maximum(2 * lower + offset**2, 0.0))
         return np.where(inside, np.interp(depth, _DEPTHS, self._levels, right=1.0), 1.0)
 
-    def _table(self, best: int) -> Array:
+    @cached_property
+    def _log_peak(self) -> Array:
+        """Logarithm of the highest dP/dV of each line of sight, but for a constant."""
+        return np.asarray(np.log(self._density * self._norm / self._sigma), np.float64)
+
+    @cached_property
+    def _best(self) -> int:
+        return int(np.argmax(self._log_peak))
+
+    @cached_property
+    def _levels(self) -> Array:
         """Levels on the line of sight on which dP/dV is highest, from there outwards: it falls as on any other."""
+        best = self._best
         step = len(self._lo) // _MOST_CELLS + 1
         rows = np.unique(np.append(np.arange(0, len(self._lo), step), best))
         lo = self._lo[rows]
         hi = lo + (self._hi[rows] - lo) * step
-        nothing = np.zeros(len(rows))
-        table = CellTable(lo, hi, self._density[rows], nothing)
+        kept = (self._density[rows] * (hi - lo)).sum() / (self._density * (self._hi - self._lo)).sum()
+        table = CellTable(lo, hi, self._density[rows] / kept, np.zeros(len(rows)))
         thin = SkyMap(table, 0.0, 0.0, "", distance=np.array([self._mu[rows], self._sigma[rows], self._norm[rows]]))
-        distance = self._mu[best] + _DEPTHS * self._sigma[best]
-        levels = credible_level_3d(
-            thin, np.zeros(len(_DEPTHS)), np.zeros(len(_DEPTHS)), np.full(len(_DEPTHS), self._lo[best]), distance
-        )
-        return np.asarray(np.maximum.accumulate(levels))
+        anywhere = np.zeros(len(_DEPTHS))
+        distance_mpc = self._mu[best] + _DEPTHS * self._sigma[best]
+        levels = credible_level_3d(thin, anywhere, anywhere, np.full(len(_DEPTHS), self._lo[best]), distance_mpc)
+        return np.asarray(np.maximum.accumulate(levels), np.float64)
 
 
 _KEPT: WeakKeyDictionary[SkyMap, DistanceLayers] = WeakKeyDictionary()

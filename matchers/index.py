@@ -13,7 +13,7 @@ from matchers.nights import MOST_ROWS, Night, night_of
 from matchers.objects import Keys, Objects, ObjectState, keys_of, names_of
 from matchers.rows import Rows
 from matchers.runs import id_keys
-from schemas.records import Alerts, Ints, Window
+from schemas.records import NEVER_US, Alerts, Ints, Window
 from schemas.times import US_PER_S
 
 HOUR_US = 3600 * US_PER_S
@@ -152,6 +152,7 @@ class AlertIndex:
 
     def __init__(self) -> None:
         self._surveys: dict[str, _Survey] = {}
+        self._expired_before_us = NEVER_US
 
     def __len__(self) -> int:
         return len(self.snapshot())
@@ -171,7 +172,7 @@ class AlertIndex:
         """Store alerts; of several with the same id the first stays. All tell of their objects' earliest detections."""
         if not len(alerts):  # most exposures, if few alerts pass the cuts
             return Added(alerts, ())
-        survey = self._surveys.setdefault(alerts.survey, _Survey())
+        survey = self._survey(alerts.survey)
         code, moved = survey.objects.observe(alerts)
         rows = np.sort(survey.not_stored(alerts.alert_id))
         new = alerts.take(rows).with_first_detection(survey.objects.first_us_of(code[rows]))
@@ -183,7 +184,7 @@ class AlertIndex:
         """Learn of detections that are not stored; returns what `Added.moved` tells of `add`."""
         if not len(alerts):
             return ()
-        _, moved = self._surveys.setdefault(alerts.survey, _Survey()).objects.observe(alerts)
+        _, moved = self._survey(alerts.survey).objects.observe(alerts)
         return tuple((alerts.survey, name) for name in moved)
 
     def known(self, alerts: Alerts) -> Alerts:
@@ -218,6 +219,7 @@ class AlertIndex:
     def expire(self, before_us: int) -> int:
         """Drop alerts detected before an instant, and forget objects last detected before it; how many were dropped."""
         before = len(self)
+        self._expired_before_us = max(self._expired_before_us, before_us)
         for survey in self._surveys.values():
             survey.objects.expire(before_us)
             survey.nights = tuple(night for night in (night.since(before_us) for night in survey.nights) if night.runs)
@@ -274,7 +276,7 @@ class AlertIndex:
             Whether it was taken in; if not, as one of ``instead`` is not stored any more (something of it expired),
             nothing was changed.
         """
-        survey = self._surveys.setdefault(night.survey, _Survey())
+        survey = self._survey(night.survey)
         gone = {id(part) for part in instead}
         stays = tuple(part for part in survey.nights if id(part) not in gone)
         if len(survey.nights) - len(stays) < len(gone):
@@ -282,6 +284,13 @@ class AlertIndex:
         place = bisect_left(stays, night.start_us, key=lambda part: part.start_us)
         survey.nights = (*stays[:place], *([night] if len(night) else []), *stays[place:])
         return True
+
+    def _survey(self, name: str) -> _Survey:
+        """What is known of a survey; one that is new begins where the others were expired to."""
+        if name not in self._surveys:
+            self._surveys[name] = _Survey()
+            self._surveys[name].objects.expire(self._expired_before_us)
+        return self._surveys[name]
 
     def grow(self) -> None:
         """Make room for more objects where little is left; with millions of them it takes seconds.
@@ -312,7 +321,7 @@ class AlertIndex:
         ValueError
             If something is known of this survey's objects already, or arrays are missing.
         """
-        known = self._surveys.setdefault(survey, _Survey())
+        known = self._survey(survey)
         if len(known.objects):
             raise ValueError(f"objects of {survey} are known already")
         known.objects = Objects.of_arrays(arrays)
@@ -328,7 +337,7 @@ class AlertIndex:
         if not observed:
             self.add(alerts)
             return
-        survey = self._surveys.setdefault(alerts.survey, _Survey())
+        survey = self._survey(alerts.survey)
         survey.store(alerts.take(np.sort(survey.not_stored(alerts.alert_id))))
 
 

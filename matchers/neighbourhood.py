@@ -111,9 +111,6 @@ class Neighbourhood:
         """Surveys and objects of which something is known, in no order."""
         return iter(self._known)
 
-    def __len__(self) -> int:
-        return len(self._known)
-
 
 _ANSWERED = frozenset({Answer.FOUND, Answer.NONE})
 

@@ -43,7 +43,7 @@ class RevisionOptions(BaseModel):
     light_curve: bool = Field(True, description="Each new point of the light curve counts.")
     mag: float = Field(0.2, ge=0, description="Without that: the latest magnitude differs by more.")
     posterior: float = Field(0.05, ge=0, le=1, description="The posterior probability differs by more.")
-    chance_factor: Factor = Field(2.0, description="The chance probability changes by more.")
+    chance_factor: Factor = Field(2.0, description="The chance probability or the false-alarm rate changes by more.")
     ranks: Annotated[tuple[int, ...], Field(strict=False)] = Field(
         (1, 3, 10), description="The rank comes to be among the first so many, or is so no longer."
     )
@@ -106,7 +106,9 @@ def of_statistics(before: Statistics | None, after: Statistics, options: Revisio
     if before is None:
         return Difference.CHANCE, Difference.POSTERIOR, Difference.RANK
     found: tuple[Difference, ...] = ()
-    if _apart(before.chance_probability, after.chance_probability, options.chance_factor):
+    if _apart(before.chance_probability, after.chance_probability, options.chance_factor) or _apart(
+        before.far_per_year, after.far_per_year, options.chance_factor
+    ):
         found += (Difference.CHANCE,)
     if abs(before.posterior - after.posterior) > options.posterior:
         found += (Difference.POSTERIOR,)

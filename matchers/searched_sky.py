@@ -18,6 +18,7 @@ _MOST_SAMPLES = 1 << 17
 """Of a map's cells; of more, every second or third... stands for its neighbours."""
 _EXACT_LEVELS = (1e-4, 1e-3, 0.01, 0.1, 0.3, 0.5, 0.7, 0.85, 1.0)
 """Fractions of a contour's level at which its area is asked for."""
+_ALMOST_ALL = 1 - 1e-9
 _PIXEL_DEG2 = PIXEL_SR * DEG2_PER_SR
 
 
@@ -131,9 +132,9 @@ def _with_exact_areas(
     In a bin that has none, close to the peak, the area is put into the cell of the innermost part.
     """
     levels = np.array(_EXACT_LEVELS) * region.level
-    per_level = np.array([region.shape.area_deg2(level) for level in levels.tolist()]) / levels
-    edges = np.minimum(LEVEL_EDGES, region.level)
-    within = edges * np.interp(np.log(np.maximum(edges, levels[0])), np.log(levels), per_level)
+    areas = np.array([region.shape.area_deg2(level) for level in levels.tolist()])
+    within = _depth(np.minimum(LEVEL_EDGES, region.level))
+    within *= np.interp(within, _depth(levels), areas / _depth(levels))
     exact = np.maximum(np.diff(within), 0.0)
     sampled = np.bincount(bins, weights=area_deg2, minlength=len(exact))
     empty = np.flatnonzero((sampled == 0) & (exact > 0))
@@ -144,3 +145,8 @@ def _with_exact_areas(
         np.concatenate([rows, np.full(len(empty), innermost)]),
         np.concatenate([area_deg2 * scale[bins], exact[empty]]),
     )
+
+
+def _depth(level: Array) -> Array:
+    """What the area of a circular Gaussian is proportional to, and that of other densities nearly."""
+    return -np.log1p(-np.minimum(level, _ALMOST_ALL))

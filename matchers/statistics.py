@@ -21,15 +21,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from matchers.background import Background
+from matchers.counterparts import class_weights
 from matchers.coverage import CELL_SHIFT
 from matchers.exposure import Candidates, Exposure
 from matchers.host_distance import Host, host_of, layers_of
 from matchers.rank import by_nearness
 from matchers.searched_sky import searched_sky
-from matchers.source_classes import class_priors, onset_terms
+from matchers.source_classes import onset_terms
 from matchers.visibility import CLASSES, CounterpartOptions, Visibility
 from schemas.pixels import DEG2_PER_SR, Array, Pixels, pixels_of
-from schemas.records import Bools, Coincidence, Ints, Messenger, Trigger, Window
+from schemas.records import Bools, Coincidence, Ints, Trigger, Window
 from schemas.sky import SkyMap
 from schemas.statistics import LightCurveEvidence, Statistics
 
@@ -67,7 +68,7 @@ def assess(
         How many triggers the matcher searches a year, measured over the data's own span: a false-alarm rate is the
         number of chance coincidences that each of them brings, times this.
     now_us
-        The data's clock: the window counts up to here.
+        The data's clock: the window counts up to here, or to the latest detection of a candidate.
     options
         What is taken for granted of counterparts.
 
@@ -81,11 +82,12 @@ def assess(
     if not standing or skymap is None:
         return []
     found = _Columns.of(standing, skymap)
+    now_us = max(now_us, *(one.object.last_match_us for one in standing))
     n, none, expected = len(standing), 1.0, 0.0
     rate, observed, nearer, as_near = np.ones(n), np.zeros(n), np.zeros(n), np.zeros(n)
     chances, exposures = np.zeros((len(CLASSES), n)), []
     models = [""] * n
-    priors = _priors(trigger)
+    priors = class_weights(trigger, options)
     for survey, background in sorted(backgrounds.items()):
         rows = np.flatnonzero(found.survey == survey)
         exposure = _exposure(trigger, skymap, window, background, found.candidates(rows), now_us, options)
@@ -235,13 +237,6 @@ def _log_ratios(evidence: LightCurveEvidence) -> tuple[float, ...]:
 def _onset_terms(after_s: float, before_s: float) -> tuple[float, ...]:
     terms = onset_terms(after_s, before_s)
     return tuple([terms[name] for name in CLASSES])
-
-
-def _priors(trigger: Trigger) -> Array:
-    """Of the classes, shape (classes,); of several triggers that are one event the mean."""
-    messengers = {trigger.messenger.value, *(link.messenger for link in trigger.linked)} & set(Messenger)
-    of_each = [class_priors(Messenger(name)) for name in sorted(messengers)]
-    return np.asarray(np.mean([[priors[name] for name in CLASSES] for priors in of_each], axis=0), np.float64)
 
 
 def _ranks(standing: Sequence[Coincidence], weight: Array) -> Ints:

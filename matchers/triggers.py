@@ -1,6 +1,6 @@
 """Triggers as their notices tell them, and the windows in which alerts of them are awaited."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, count, islice, pairwise
 from typing import NamedTuple
@@ -256,9 +256,15 @@ class TriggerBook:
         windows = (window for window in self._now.grid.windows if window is not None)
         return min((window.start_us for window in windows if window.end_us >= now_us), default=None)
 
-    def expire(self, before_us: int) -> list[Trigger]:
-        """Forget triggers whose last window ended before an instant (without any window: that were before it)."""
-        gone = [trigger for trigger in self if self._end_us(trigger) < before_us]
+    def expire(
+        self, before_us: int, group: Callable[[str], Iterable[str]] = lambda trigger_id: (trigger_id,)
+    ) -> list[Trigger]:
+        """Forget triggers whose last window ended before an instant (without any window: that were before it).
+
+        Of a group, which belongs together, all go or none.
+        """
+        ended = {trigger.id: trigger for trigger in self if self._end_us(trigger) < before_us}
+        gone = [trigger for name, trigger in ended.items() if all(member in ended for member in group(name))]
         for trigger in gone:
             del self._triggers[trigger.id]
         closed = [trigger.id for trigger in gone if trigger.id in self._now.entries]

@@ -38,7 +38,14 @@ class CounterpartOptions(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
 
     found: Fraction = Field(
-        0.8, description="Of the counterparts in a visited field that are bright enough, so many give a good alert."
+        0.9, description="Of the counterparts in a visited field that are bright enough, so many give a good alert."
+    )
+    unmasked: Fraction = Field(
+        0.6, description="Of all places so many are far enough from any catalogued source for the usual cuts, for good."
+    )
+    neutrino_sources: Fraction = Field(
+        0.1,
+        description="Of the neutrinos from space so many have a source in reach (Stein et al. 2023, MNRAS 521, 5046).",
     )
     afterglows_bright: Fraction = Field(
         0.7, description="Of the afterglows so many are not dark (Greiner et al. 2011, A&A 526, A30)."
@@ -79,7 +86,7 @@ class Visibility:
         return self._appeared[:, _steps(delay_d)]
 
     def bright(self, delay_d: Array) -> Array:
-        """Fraction of those that is bright enough then."""
+        """Fraction of those that is bright enough then, and where nothing is in the way."""
         return self._bright[:, _steps(delay_d)]
 
     def at_once(self, delay_d: Array) -> Array:
@@ -138,7 +145,8 @@ def _tables(options: CounterpartOptions, depth_mag: float, distance_mpc: float) 
         SourceClass.KILONOVA: kilonova,
         SourceClass.SUPERNOVA: options.supernovae_bright * always,
     }
-    return np.array([appeared[name] for name in CLASSES]), np.array([bright[name] for name in CLASSES])
+    unmasked = options.unmasked
+    return np.array([appeared[name] for name in CLASSES]), np.array([unmasked * bright[name] for name in CLASSES])
 
 
 def _brighter(limit_mag: float, mean_mag: Array, scatter_mag: Array) -> Array:

@@ -5,6 +5,7 @@ GBM states 68 % radii without its systematic error, which differs from flight to
 """
 
 import re
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Final
 
@@ -78,6 +79,14 @@ def is_burst_name_of(name: str, trigger_number: str) -> bool:
         return False
     named_s = (day_us - _MISSION_EPOCH_US) / US_PER_S + int(name[8:]) * _BURST_NAME_STEP_S
     return abs(named_s - int(trigger_number)) <= _BURST_NAME_STEP_S + _CLOCKS_APART_S
+
+
+def gbm_aliases(trigger_id: str, names: Iterable[str]) -> tuple[str, ...]:
+    """The further ids of a trigger of GBM, of those of its names that can be; none of any other trigger."""
+    namespace, _, number = trigger_id.partition(":")
+    if namespace != _GBM.namespace:
+        return ()
+    return tuple(f"{namespace}:{name}" for name in names if is_burst_name_of(name, number))
 
 
 def _gbm_names(event: VOEvent, draft: Draft) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from schemas.bounded_json import Fields
-from schemas.classic_fermi import GBM_NO_BURST, GBM_NO_BURST_PROBABILITY, is_burst_name_of
+from schemas.classic_fermi import GBM_NO_BURST, GBM_NO_BURST_PROBABILITY, gbm_aliases, is_burst_name_of
 from schemas.classic_other import SUPEREVENT_ROLES
 from schemas.localisation import Cone, Ellipse, Localisation, Systematics
 from schemas.records import Citation, Messenger, Notice, Role
@@ -164,7 +164,7 @@ def _gbm(fields: Fields, notice: Notice) -> Notice:
         serial=notice.serial if notice.issued_us is None else 0,
         localisation=where,
         names=tuple(dict.fromkeys((*names, *notice.names))),
-        aliases=tuple(f"{_GBM.namespace}:{name}" for name in names if is_burst_name_of(name, number)),
+        aliases=gbm_aliases(notice.trigger_id or "", names),
         astrophysical=_gbm_astrophysical(fields, subtype, notice.classification),
     )
 

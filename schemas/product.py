@@ -10,6 +10,7 @@ cells that are divided until what varies inside them is too little to matter.
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import reduce
 from itertools import chain
 from typing import NamedTuple, TypeGuard
@@ -20,11 +21,13 @@ from numpy.typing import NDArray
 from schemas.densities import pictured
 from schemas.pixels import ORDER, PIXEL_SR, Array, Pixels, cell_centres, cell_radius_deg, separation_deg
 from schemas.shapes import Fisher
-from schemas.sky import Shape, SkyMap, rows_holding, skymap_of_cells
+from schemas.sky import CellTable, Shape, SkyMap, rows_holding, skymap_of_cells
+from schemas.skymap import MOC_LEVEL
 
-_UNCERTAIN = 5e-5
+_UNCERTAIN = 3e-5
 """A cell is divided while its probability, by the bounds of the densities in it, is uncertain by more than this part of
-the whole. The errors that are left mostly cancel: the tests find overlaps good to 1e-4, and levels to 0.01."""
+the whole. The errors that are left mostly cancel: the tests find overlaps good to 1e-4, and levels, which are those of
+whole cells, to 0.01 or, of what several narrow rings and ellipses leave, to 0.05."""
 _FRONT = 1e-3
 """As long as something narrow is not resolved, the whole is not known: then only those cells are divided that are
 uncertain by more than this part of the most uncertain one."""
@@ -33,6 +36,7 @@ _CURVED = 1e-6
 _COARSE_ORDER = 3
 _MOST_NEW_CELLS = 100_000
 _POWERS_OF_4 = sum(1 << 2 * order for order in range(ORDER + 1))
+_ROUNDING = 1e-12
 _LEAST_KAPPA = 1e-9
 """Of a density that is as good as the same everywhere."""
 
@@ -70,17 +74,24 @@ def product(maps: Sequence[SkyMap]) -> SkyMap | None:
     cells = _common_cells(maps)
     if not cells.density.size:
         return None
-    return skymap_of_cells(cells.lo, cells.hi, cells.integral, model, _distance(maps, cells), warnings)
-
-
-def _distance(maps: Sequence[SkyMap], cells: "_Cells") -> Array | None:
-    """Distance layers of the cells."""
     far = [skymap for skymap in maps if skymap.distance is not None]
-    if not far:
+    if len(far) > 1:
+        model += "; distances as in the one with the smallest 90 % area"
+    result = skymap_of_cells(cells.lo, cells.hi, cells.integral, model, _distance(far, cells), warnings)
+    if np.ptp(cells.density) > _ROUNDING * cells.density[0]:
+        return result
+    # Of coverage maps alone: like them it has no contours.
+    level = np.full(len(cells.lo), MOC_LEVEL)
+    return replace(result, cells=CellTable(cells.lo, cells.hi, result.cell_density_per_sr, level))
+
+
+def _distance(far: Sequence[SkyMap], cells: "_Cells") -> Array | None:
+    """Distance layers of the cells, of maps that have them."""
+    kept = min(far, key=lambda skymap: skymap.area_deg2(0.9), default=None)
+    if kept is None or kept.distance is None:
         return None
-    kept = min(far, key=lambda skymap: skymap.area_deg2(0.9))
     rows, _ = rows_holding(kept.lo, kept.hi, cells.lo)
-    return None if kept.distance is None else kept.distance[:, rows]
+    return kept.distance[:, rows]
 
 
 def _fisher_overlap(one: Fisher, other: Fisher) -> float:
@@ -219,6 +230,8 @@ def _cells_of(skymap: SkyMap) -> _Cells:
 
 def _intersection(one: _Cells, other: _Cells) -> _Cells:
     """The cells of either that lie in cells of the other: HEALPix cells share all of the smaller one or nothing."""
+    if not (one.lo.size and other.lo.size):
+        return _NOTHING
     parts = []
     for inner, outer, smallest in ((one, other, 0), (other, one, 1)):
         row, inside = rows_holding(outer.lo, outer.hi, inner.lo)

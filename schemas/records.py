@@ -359,7 +359,7 @@ class Link:
     id, names, messenger, mission, instrument
         Of the other trigger.
     by
-        What links them: ``time and sky``, or ``cited`` by an observatory.
+        What links them: ``time and sky``, ``cited`` by an observatory, or ``through others`` that are linked with both.
     delta_t_s
         The other's time minus this one's.
     overlap

@@ -22,6 +22,7 @@ from urllib.parse import quote
 
 from lxml import etree
 
+from schemas.classic_fermi import gbm_aliases
 from schemas.errors import BadNotice, Reason
 from schemas.gcn import CONTENT_IVORNS, is_link
 from schemas.localisation import Cone, Ellipse, Systematics
@@ -55,6 +56,7 @@ MAX_LINKS_BYTES: Final = 8_000
 MAX_CLASSES: Final = 30
 MAX_NAMES: Final = 20
 MAX_CITATIONS: Final = 10
+MAX_RELATED: Final = 10
 
 _NOTICE: Final = "notice"
 """The group by which a conversion is known."""
@@ -92,6 +94,7 @@ _FIELDS: Final[Mapping[str, tuple[str, str, str]]] = {
     "significance": ("", "stat.confidenceLevel", "As reported, in significance_unit."),
     "significance_unit": ("", "meta.note", "What the significance is."),
     "far_hz": ("Hz", "stat.falsePositive", "False-alarm rate, per second."),
+    "related": ("", "meta.id.cross", "Another trigger that the sender says is the same event."),
     "skymap_url": ("", "meta.ref.url", "Sky map that replaces the position."),
     "containment": ("", "stat.probability", "Probability inside the stated error."),
     "systematics": ("", "meta.note", "Whether the stated error has the systematic one in it, or which model adds it."),
@@ -204,7 +207,14 @@ def conversion_in(event: VOEvent, message: Message) -> Notice | None:
         far_hz=far if far is not None and far >= 0 else None,
         citations=event.citations,
         warnings=event.warnings,
+        aliases=gbm_aliases(trigger_id, event.names) if about_one else (),
+        related=_related(event),
     )
+
+
+def _related(event: VOEvent) -> tuple[str, ...]:
+    told = (param.value for param in event.params if (param.group, param.name) == (_NOTICE, "related"))
+    return tuple(islice((other for other in told if _TRIGGER_ID.fullmatch(other)), MAX_RELATED))
 
 
 def _clipped(text: str) -> str:
@@ -246,7 +256,9 @@ def _what(root: etree._Element, notice: Notice, conversion: str) -> None:
     if notice.skymap_url:  # the longest that a notice may have, as a link that is cut leads nowhere
         unit, ucd, description = _FIELDS["skymap_url"]
         add_param(group, "skymap_url", notice.skymap_url, unit=unit, ucd=ucd, description=description)
-
+    unit, ucd, description = _FIELDS["related"]
+    for other in notice.related[:MAX_RELATED]:
+        add_param(group, "related", _clipped(other), unit=unit, ucd=ucd, description=description)
     if notice.classification:
         group = add(what, "Group", name="classification", type="classification")
         for name, value in islice(notice.classification.items(), MAX_CLASSES):

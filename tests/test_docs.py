@@ -24,6 +24,7 @@ from pydantic_core import to_jsonable_python
 from rich.console import Console
 
 from bridges import archives, webhook
+from bridges.catalogue_options import Columns, ServiceOptions
 from bridges.kafka_options import KafkaOptions, OauthOptions
 from bridges.kafka_sink import KafkaAvroOptions, KafkaAvroSink, KafkaVoeventOptions
 from bridges.kafka_writer import KafkaWriterOptions
@@ -35,8 +36,10 @@ from bridges.vtp_in.options import HandoverOptions, Remote
 from bridges.webhook import WebhookOptions, WebhookSink
 from broker import inputs
 from broker.__main__ import STORE_ACTIONS, build_parser, main
+from broker.catalogues import CATALOGUE_KINDS, catalogue_options_class
 from broker.clocks import WallClock
 from broker.config import (
+    CatalogueSection,
     Config,
     LsstSection,
     MatcherSection,
@@ -55,10 +58,12 @@ from broker.status import LONGEST_OUTBOX_AGE_S, LONGEST_SILENCE_S
 from broker.store.options import StoreOptions
 from broker.substreams import SubstreamOptions
 from broker.tables import coincidence_table, found_against_injected_table
+from matchers import case, cases
 from matchers.cuts import REASONS, Cuts
 from matchers.ledger import Cause
 from matchers.linking import LinkOptions
 from matchers.options import BUILTIN
+from matchers.revisions import Difference
 from matchers.selection import Selection, fields_of_conditions
 from schemas import bounded, bounded_json, classic_fermi, classic_gamma, classic_other, classic_swift, moc, reading, xml
 from schemas.bounded_json import JsonLimits
@@ -89,8 +94,9 @@ SHARED: dict[str, type[BaseModel]] = {
     "A Kafka cluster": KafkaOptions,
     "Writing to Kafka": KafkaWriterOptions,
     "VOEvents that come in": HandoverOptions,
+    "A service": ServiceOptions,
 }
-"""Options of several kinds of sources and sinks, documented once."""
+"""Options of several kinds of parts, documented once."""
 TABLES: dict[str, type[BaseModel]] = {
     "`[cuts]`": Cuts,
     "`[triggers]`": TriggersSection,
@@ -106,12 +112,15 @@ KINDS: dict[str, type[BaseModel]] = {
     **{f"Kind `{name}`": kind.options for name, kind in BUILTIN.items()},
     **{f"Source `{name}`": options_class(kind) for name, kind in SOURCE_KINDS.items()},
     **{f"Sink `{name}`": options_class(kind) for name, kind in SINK_KINDS.items()},
+    **{f"Catalogue `{name}`": catalogue_options_class(kind) for name, kind in CATALOGUE_KINDS.items()},
 }
 SECTIONS: dict[str, type[BaseModel]] = {
     **TABLES,
     "`[matchers.NAME]`": MatcherSection,
     "`[sources.NAME]`": SourceSection,
     "`[sinks.NAME]`": SinkSection,
+    "`[catalogues.NAME]`": CatalogueSection,
+    "Columns of a catalogue": Columns,
     "`[substreams.NAME]`": SubstreamOptions,
     **KINDS,
     **SHARED,
@@ -245,13 +254,18 @@ def test_the_shipped_configuration_holds_every_key():
     assert all(set(keys) <= set(Cuts.model_fields) for keys in cuts.values())
 
 
-@pytest.mark.parametrize(("what", "kinds"), [("sources", SOURCE_KINDS), ("sinks", SINK_KINDS)])
-def test_the_shipped_configuration_shows_every_kind(what, kinds):
+@pytest.mark.parametrize(
+    ("what", "kinds", "model"),
+    [
+        ("sources", SOURCE_KINDS, SourceSection),
+        ("sinks", SINK_KINDS, SinkSection),
+        ("catalogues", CATALOGUE_KINDS, CatalogueSection),
+    ],
+)
+def test_the_shipped_configuration_shows_every_kind(what, kinds, model):
     sections = shipped()[what]
     assert sorted(section["kind"] for section in sections.values()) == sorted(kinds)
-    every = set(SinkSection.model_fields if what == "sinks" else SourceSection.model_fields)
-    named = {key for section in sections.values() for key in section}
-    assert every <= named
+    assert set(model.model_fields) <= {key for section in sections.values() for key in section}
 
 
 def test_the_shipped_configuration_shows_every_key_of_substreams():
@@ -398,6 +412,7 @@ def test_every_topic_in_kafka_is_documented():
 def test_every_reason_is_documented():
     assert first_cells("docs/outputs.md", "Rejected inputs") == [str(reason) for reason in Reason]
     assert first_cells("docs/outputs.md", "Reasons for a revision") == [str(cause) for cause in Cause]
+    assert first_cells("docs/outputs.md", "What changed") == [str(difference) for difference in Difference]
 
 
 def test_every_file_is_documented(found):
@@ -502,7 +517,11 @@ def test_the_limits_are_those_of_the_code():
         ],
         "a sky map, unpacked": [f"{maps.unpacked_bytes // mib} MiB", f"{maps.cells:,} cells"],
         "a MOC in JSON": [f"{moc._MOST_JSON_BYTES // mib} MiB"],
+        "the notices of a trigger that are remembered": [f"the {case.MAX_NOTICES} that are last"],
+        "ids of a trigger; aliases, citations and related triggers of a notice": [str(cases.MAX_IDS)],
+        "notices that wait for what they cite": [f"{cases.MAX_WAITING:,}"],
     }
+    assert cases.MAX_IDS == cases.MAX_REFERENCES
     assert set(limits) == set(expected)
     for what, parts in expected.items():
         assert [part for part in parts if part not in limits[what]] == [], what

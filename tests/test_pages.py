@@ -10,6 +10,8 @@ from tests.pages import PAGES, PROJECT, code, prose, text_of
 FOLDERS = ("broker", "bridges", "matchers", "schemas", "config", "docs", "tests", "systemd")
 KNOWN_HOSTS = {
     "127.0.0.1:8090",
+    "astroquery.readthedocs.io",
+    "cdsxmatch.u-strasbg.fr",
     "comet.transientskp.org",
     "doi.org",
     "example.org",
@@ -17,7 +19,9 @@ KNOWN_HOSTS = {
     "github.com",
     "registry.example.org",
     "semver.org",
+    "ssp.imcce.fr",
     "www.standardwebhooks.com",
+    "www.wis-tns.org",
     "zerosteiner.github.io",
     "ztf.uw.edu",
 }

@@ -32,6 +32,9 @@ LAST_NIGHT = 9_200
 """The last night (in 2042) whose detections have numbers that fit 64 bits."""
 
 _TRIES = 5_000
+_DUST_MAG = 1.0
+"""Mean extinction of afterglows that are drawn as they come: some are hardly dimmed, a quarter by more than 1.4 mag
+(dark bursts: Greiner et al. 2011, A&A 526, A30). What is drawn until one is seen is bright anyway."""
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 
@@ -236,7 +239,10 @@ class _Scene:
         span = plan.drawn_from_night, float(plan.nights)
         for _ in range(plan.bursts_drawn):
             event = self._event(*span)
-            source, seen = self._seen_of(event, Nature.AFTERGLOW, self._afterglow(event))
+            bare = self._afterglow(event)
+            dust_mag = float(random.exponential(_DUST_MAG))
+            afterglow = replace(bare, r_mag_at_1_d=bare.r_mag_at_1_d + dust_mag)
+            source, seen = self._seen_of(event, Nature.AFTERGLOW, afterglow)
             if random.uniform() < plan.swift_fraction:
                 trigger_id, notices = swift_chain(random, event, 9_500_000 + self._next_number())
             else:

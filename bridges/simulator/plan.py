@@ -76,7 +76,7 @@ class NightPlan:
     mergers_drawn: int = 0
     neutrinos_drawn: int = 0
     swift_fraction: float = 0.25
-    neutrino_source_fraction: float = 0.2
+    neutrino_source_fraction: float = 0.1
     drawn_from_night: float = 0.0
 
     def __post_init__(self) -> None:

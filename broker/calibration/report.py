@@ -15,6 +15,8 @@ MAG_EDGES: Final = (14.0, 16.0, 17.0, 18.0, 18.5, 19.0, 19.5, 20.0, 20.5, 21.5)
 AREA_EDGES: Final = (0.0, 0.1, 1.0, 30.0, 100.0, 200.0, 400.0, 800.0, 1600.0, 42_000.0)
 AGE_EDGES: Final = (0.0, 2.0, 5.0, 10.0, 20.0)
 FIRST: Final = 3
+LEAST_EXPECTED: Final = 0.1
+"""Where fewer chance coincidences are expected there are hardly ever any, which tells nothing."""
 WANTED_AMONG_FIRST: Final = 0.9
 _ALL: Final = "all"
 _BURSTS: Final = "gamma-ray"
@@ -101,12 +103,12 @@ class Chance:
     of
         Which triggers.
     triggers
-        How many.
+        How many of which `LEAST_EXPECTED` coincidences are expected by chance, or more.
     expected, found
-        Number of chance coincidences: the sum of what was expected, and how many there were.
+        Number of chance coincidences of all: the sum of what was expected, and how many there were.
     best
-        Of the smallest chance probability of each trigger. One that has no coincidence at all counts as anything above
-        what a single one could have had, drawn at random.
+        Of the smallest chance probability of each. One that has no coincidence at all counts as anything above what a
+        single one could have had, drawn at random.
     """
 
     of: str
@@ -118,7 +120,7 @@ class Chance:
 
     @classmethod
     def told(cls, of: str, searched: Iterable[Searched], random: np.random.Generator) -> "Chance":
-        """Of triggers at one look; those of which nothing is expected, as nothing was observed, tell nothing."""
+        """Of triggers at one look."""
         values: list[float] = []
         expected, found = 0.0, 0
         for one in searched:
@@ -126,6 +128,8 @@ class Chance:
                 continue
             expected += one.expected_chance
             found += len(one.claims)
+            if one.expected_chance < LEAST_EXPECTED:
+                continue
             least = min((claim.chance_probability for claim in one.claims), default=None)
             values.append(float(random.uniform(-np.expm1(-one.expected_chance), 1.0)) if least is None else least)
         return cls(of, len(values), expected, found, Uniformity.of(values), tuple(values))

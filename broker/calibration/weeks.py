@@ -21,6 +21,7 @@ from broker.pipeline import make_engine
 from broker.reader import make_reader
 from broker.registry import make_matchers
 from matchers.engine import Engine
+from matchers.statistics import expected_chance
 from schemas.densities import skymap_of
 from schemas.errors import BadSkyMap
 from schemas.records import Alerts, Coincidence, Notice, Trigger
@@ -50,13 +51,14 @@ _PLAN: Final = NightPlan(
     neutrinos_seen=0,
     neutrinos_alone=0,
     subthreshold=0,
-    bursts_drawn=300,
-    mergers_drawn=30,
+    bursts_drawn=100,
+    mergers_drawn=12,
     neutrinos_drawn=60,
     drawn_from_night=4.0,
 )
-"""The demo's sky for four weeks, with events as they come. There are more of them than in reality, so that weeks yield
-enough of them, and still so few that the afterglows of some are only one in thirty of the objects that others meet."""
+"""The demo's sky for four weeks, with events as they come. There are four times as many as in reality, so that weeks
+yield enough of them, and still so few that the afterglows of some are only one in a hundred of the objects that others
+meet: with many more, unrelated objects would look like counterparts more often than they do."""
 
 
 def plan_of(span: int) -> NightPlan:
@@ -154,7 +156,12 @@ def looked(engine: Engine, now_us: int, truth: Truth | None) -> Iterator[Searche
         standing = engine.standing(trigger.id)
         for matcher in sorted(engine.book.windows(trigger.id)):
             of_matcher = [coincidence for coincidence in standing if coincidence.matcher == matcher]
-            yield _searched(trigger, matcher, of_matcher, counterpart, now_us)
+            searched = _searched(trigger, matcher, of_matcher, counterpart, now_us)
+            if not of_matcher:
+                backgrounds, window = engine.index.backgrounds(now_us), engine.book.windows(trigger.id)[matcher]
+                expected = expected_chance(trigger, window, backgrounds, now_us=now_us)
+                searched = replace(searched, expected_chance=expected)
+            yield searched
 
 
 def _searched(

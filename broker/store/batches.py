@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import zstandard
 
+from broker.store.annotations import UPSERT, annotation_row
 from broker.store.columns import OBJECT_COLUMNS, pack_alerts
 from broker.store.options import StoreOptions
 from broker.store.records import Batch, CoincidenceEntry, Entry, KeptNotice, KeptPacket, KeptSkyMap
@@ -122,6 +123,7 @@ class BatchChange:
             (_PACKET, [_packet_row(packet) for packet in batch.packets]),
             (_NOTICE, [(self.seq, *_notice_row(notice)) for notice in batch.notices]),
             (_SKYMAP, [(self.seq, *_skymap_row(skymap)) for skymap in batch.skymaps]),
+            (UPSERT, [annotation_row(kept) for kept in batch.annotations]),
             (_COINCIDENCE, [self._coincidence_row(change) for change in batch.changes]),
             (_REVISED, [(text(change.id), change.revision) for change in batch.changes]),
             (_STANDING, [(text(quiet.id), quiet.revision, to_json(quiet)) for quiet in _newest(batch)]),

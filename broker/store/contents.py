@@ -93,6 +93,11 @@ def _contents(database: sqlite3.Connection, folder: Path) -> dict[str, Any]:
         ),
         "notices": number("SELECT count(*) FROM notice"),
         "skymaps": number("SELECT count(*) FROM skymap"),
+        "annotations": dict(
+            database.execute(
+                "SELECT catalogue, count(*) FROM annotation GROUP BY catalogue ORDER BY catalogue"
+            ).fetchall()
+        ),
         "triggers": [
             row | {"first_utc": iso_from_us(row["first_utc"]), "last_utc": iso_from_us(row["last_utc"])}
             for row in rows(_TRIGGERS, "trigger", "notices", "first_utc", "last_utc")

@@ -70,6 +70,7 @@ def outdated(options: StoreOptions, now_us: int) -> list[tuple[str, list[int]]]:
         (_REVISIONS, [revisions_us]),
         (_COINCIDENCES, [coincidences_us]),
         (_ROUTED, [coincidences_us]),
+        (_ANNOTATIONS, [coincidences_us]),
     ]
 
 
@@ -110,5 +111,10 @@ _ROUTED = """
         SELECT r.coincidence_id, r.substream FROM routed r
         WHERE r.first_us < ? AND NOT EXISTS (SELECT 1 FROM coincidence c WHERE c.id = r.coincidence_id)
         LIMIT ?
+    )
+"""
+_ANNOTATIONS = """
+    DELETE FROM annotation WHERE (survey, object_id, catalogue) IN (
+        SELECT survey, object_id, catalogue FROM annotation WHERE answered_us < ? LIMIT ?
     )
 """

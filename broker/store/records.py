@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from bridges.emit import NOWHERE, Positions
+from schemas.annotations import Annotation
 from schemas.records import Alerts, Coincidence, Message, Publication, Rejection
 
 
@@ -74,6 +75,16 @@ class KeptSkyMap:
 
 
 @dataclass(frozen=True, slots=True)
+class KeptAnnotation:
+    """What a service answered about an object, and when."""
+
+    survey: str
+    object_id: str
+    annotation: Annotation
+    answered_us: int
+
+
+@dataclass(frozen=True, slots=True)
 class CoincidenceEntry:
     """A revision of a coincidence that a sink is to be sent, with the sink's substreams that it belongs to."""
 
@@ -126,6 +137,8 @@ class Batch:
         Alerts that were cut: of them only what is known of objects is kept.
     packets, notices, skymaps
         What is kept as it came.
+    annotations
+        What services answered.
     changes
         New revisions of coincidences.
     quiet
@@ -145,6 +158,7 @@ class Batch:
     packets: Sequence[KeptPacket] = ()
     notices: Sequence[KeptNotice] = ()
     skymaps: Sequence[KeptSkyMap] = ()
+    annotations: Sequence[KeptAnnotation] = ()
     changes: Sequence[Coincidence] = ()
     quiet: Sequence[Coincidence] = ()
     outbox: Sequence[Entry] = ()

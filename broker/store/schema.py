@@ -115,6 +115,14 @@ MIGRATIONS: tuple[str, ...] = (
     ) STRICT;
     """,
     """
+    -- What services answered about objects, the newest answer of each.
+    CREATE TABLE annotation (
+        survey TEXT NOT NULL, object_id TEXT NOT NULL, catalogue TEXT NOT NULL, answered_us INTEGER NOT NULL,
+        document TEXT NOT NULL, PRIMARY KEY (survey, object_id, catalogue)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX annotation_by_age ON annotation (answered_us);
+    """,
+    """
     -- What questions over HTTP ask for; told by the documents themselves.
     ALTER TABLE coincidence ADD COLUMN matcher TEXT
         GENERATED ALWAYS AS (json_extract(document, '$.matcher')) VIRTUAL;

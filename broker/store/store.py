@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import Self, TypeVar
 
 from bridges.emit import NOWHERE, Positions
+from broker.store.annotations import read_annotations
 from broker.store.batches import BatchChange
 from broker.store.database import FolderLock, open_database, open_for_reading
 from broker.store.expiry import STEP_ROWS, HorizonChange, outdated
 from broker.store.files import SEALED, remove_folder, remove_leftovers
 from broker.store.options import StoreOptions
 from broker.store.outbox import backlogs, read_outbox, strike_out
-from broker.store.records import Backlog, Batch, Delivery, Trouble
+from broker.store.records import Backlog, Batch, Delivery, KeptAnnotation, Trouble
 from broker.store.restoring import ReadNotice, ReadSkyMap, Restored, restore
 from broker.store.schema import last_seq, named_folders
 from broker.store.sealing import Sealing
@@ -180,6 +181,10 @@ class Store:
         instant (us) of the revision that was sent first.
         """
         return await self._read(lambda database: database.execute(_SENT).fetchall())
+
+    async def annotations(self) -> list[KeptAnnotation]:
+        """What services answered about objects, of earlier runs too."""
+        return await self._read(read_annotations)
 
     async def restore(self, engine: Engine, read_notice: ReadNotice, read_skymap: ReadSkyMap) -> Restored:
         """Fill a new engine with all that is stored, in a thread; nobody else may use it meanwhile.

@@ -154,14 +154,15 @@ def cross_matched(question: Question, catalogue: Table = SIMBAD) -> Reply:
 
 SKYBOT = b"""<?xml version="1.0" encoding="UTF-8"?>
 <VOTABLE xmlns="http://www.ivoa.net/xml/VOTable/v1.3" version="1.3">
+<INFO ID="status" name="QUERY_STATUS" value="OK"/>
 <RESOURCE type="results"><INFO name="QUERY_STATUS" value="OK"/><TABLE>
-<FIELD name="num" ID="num" datatype="char" arraysize="*"/><FIELD name="name" ID="name" datatype="char" arraysize="*"/>
-<FIELD name="ra" ID="ra" datatype="char" arraysize="*" unit="h:m:s"/>
-<FIELD name="de" ID="de" datatype="char" arraysize="*" unit="d:m:s"/>
-<FIELD name="class" ID="class" datatype="char" arraysize="*"/>
-<FIELD name="magV" ID="magV" datatype="float" unit="mag"/>
-<FIELD name="errpos" ID="errpos" datatype="float" unit="arcsec"/>
-<FIELD name="angdist" ID="angdist" datatype="float" unit="arcsec"/>
+<FIELD name="Num" ID="num" datatype="char" arraysize="*"/><FIELD name="Name" ID="name" datatype="char" arraysize="*"/>
+<FIELD name="RA" ID="ra" datatype="char" arraysize="*" unit="h:m:s"/>
+<FIELD name="DEC" ID="de" datatype="char" arraysize="*" unit="d:m:s"/>
+<FIELD name="Class" ID="class" datatype="char" arraysize="*"/>
+<FIELD name="Mv" ID="magV" datatype="float" unit="mag"/>
+<FIELD name="ErrPos" ID="errpos" datatype="float" unit="arcsec"/>
+<FIELD name="d" ID="angdist" datatype="float" unit="arcsec"/>
 <DATA><TABLEDATA>%s</TABLEDATA></DATA></TABLE></RESOURCE></VOTABLE>
 """
 

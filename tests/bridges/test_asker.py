@@ -88,7 +88,7 @@ async def test_no_more_than_a_batch_at_once():
 
 async def test_an_answer_is_not_asked_for_again_until_it_is_old():
     async with asking(cross_matched, keep_d=1) as world:
-        world.asker.knows("ztf", "galaxy", world.now_us - DAY_US + 1)
+        world.asker.knows("ztf", "galaxy", Annotation("simbad", Answer.NONE), world.now_us - DAY_US + 1)
         world.asker.want(GALAXY)
         assert world.asker.waiting == 0
         world.now_us += 1

@@ -157,6 +157,18 @@ def test_the_nearest_of_several_and_how_many_there_are(tmp_path):
     assert found.values == {"entries_within": "3"}
 
 
+def test_answers_are_kept_and_made_anew_when_there_are_many(tmp_path, monkeypatch):
+    monkeypatch.setattr("bridges.catalogue_files._MOST_FOUND", 2)
+    catalogue = CatalogueFile.open("host", options(as_csv(tmp_path)), tmp_path)
+    targets = [target(197.4487, -23.3829), target(10.0, 0.001), target(50.0, 0.0), target(197.4487, -23.3829)]
+    once = [catalogue.look_up([one])[0] for one in targets]
+    for _ in range(3):
+        assert catalogue.look_up(targets) == once
+    assert once[0] == FOUND
+    catalogue.look_up([target(60.0, 0.0)])
+    assert len(catalogue._found) == 1
+
+
 def test_a_catalogue_of_positions_alone(tmp_path):
     (tmp_path / "a.csv").write_text("ra,dec\n10,0\n")
     (found,) = CatalogueFile.open("a", options("a.csv", columns={}), tmp_path).look_up([target(10, 0)])

@@ -1,3 +1,5 @@
+from importlib.resources import files
+
 import pytest
 
 from schemas.annotations import Annotation, Answer, Target
@@ -127,6 +129,18 @@ def test_nothing_moves_there(reply):
     with stand_in(lambda _: reply) as server:
         found = SkybotService("moving", SkybotOptions(url=server.url)).ask([EMPTY, QSO])
     assert found == [Annotation("moving", Answer.NONE)] * 2
+
+
+def test_what_skybot_really_answered_is_read():
+    data = files("astroquery") / "imcce" / "tests" / "data" / "skybot_query.vot"
+    if not data.is_file():
+        pytest.skip("astroquery was installed without its tests")
+    with stand_in(lambda _: Reply(data.read_bytes())) as server:
+        service = SkybotService("moving", SkybotOptions(url=server.url, radius_arcsec=720))
+        (found,) = service.ask([Target("", "a", 81.2833, 4.49278, T)])
+    assert (found.answer, found.name, found.kind) == (Answer.FOUND, "G!kun||'homdima", "KBO>Detached")
+    assert 0 < found.separation_arcsec < 720
+    assert found.values["entries_within"] == "4"
 
 
 @pytest.fixture

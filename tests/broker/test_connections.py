@@ -9,11 +9,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
 from broker import connections
 from broker.connections import Tried, try_connections
 from broker.plan import Plan
 from broker.store.options import StoreOptions
 from broker.store.store import Store
+from tests.bridges.service_stand_ins import Reply, cross_matched, stand_in
 from tests.broker.test_parts import KEY, config_of
 from tests.conftest import PROJECT
 from tests.e2e.conftest import run
@@ -199,3 +202,23 @@ def test_the_command_shows_it_and_says_with_its_exit_code_whether_all_works(tmp_
     assert ran.code == 1
     assert "no such file" in ran.out
     assert run("check", bad).code == 0
+
+
+async def test_catalogues_and_services_are_tried(tmp_path):
+    pytest.importorskip("astroquery")
+    (tmp_path / "hosts.csv").write_text("ra,dec\n10,20\n11,20\n")
+    text = "[catalogues.{name}]\nkind = 'xmatch'\nurl = '{url}'\n"
+    with stand_in(cross_matched) as good, stand_in(lambda _: Reply(b"closed", 403)) as bad:
+        found = await tried(
+            tmp_path,
+            "[catalogues.hosts]\npath = 'hosts.csv'\n[catalogues.lost]\npath = 'lost.csv'\n"
+            + text.format(name="simbad", url=good.url)
+            + text.format(name="other", url=bad.url)
+            + "[catalogues.tns]\nkind = 'tns'\napi_key.file = 'none'\nbot_id = 1\nbot_name = 'b'\n",
+        )
+    assert found["catalogue hosts"].what == "2 entries"
+    assert found["service simbad"].what == "simbad answers"
+    assert found["service other"].trouble == "127.0.0.1: answers 403: closed"
+    assert "there is no such catalogue" in found["catalogue lost"].trouble
+    assert "the secret cannot be read" in found["service tns"].trouble
+    assert not (tmp_path / "store" / "catalogues").exists()

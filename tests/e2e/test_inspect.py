@@ -74,7 +74,11 @@ def test_json_says_everything_one_line_for_each_input(folder):
         "systematics": "gbm_ground",
     }
     assert notice["skymap"]["area_90_deg2"] > notice["skymap"]["area_50_deg2"] > 10
-    assert shown["pointing.xml"]["notices"][0]["trigger_id"] is None
+    assert notice["position"]["stated"] == "circle of 2 deg around RA 150.25, Dec -12.5 deg that holds 68 %"
+    assert "GBM's ground positions is added" in notice["position"]["systematic_error"]
+    (pointing,) = shown["pointing.xml"]["notices"]
+    assert pointing["trigger_id"] is None
+    assert "gives no position" in pointing["position"]["none"]
     (skymap,) = shown["map.fits.gz"]["skymaps"]
     assert (skymap["header"]["object_name"], skymap["has_distance"]) == ("S200115j", False)
     assert (skymap["peak_ra_deg"], skymap["peak_dec_deg"]) == pytest.approx((100, 30), abs=3)
@@ -89,6 +93,9 @@ def test_tables_say_the_same_to_a_person(folder):
         "of no trigger",
         "fermi-gbm:600117987",
         "localisation.radius_deg",
+        "position.stated",
+        "position.systematic_error",
+        "position.none",
         "header.object_name",
         "cannot be used: unknown_format: begins with b'nothing of ours'",
         "cannot be used: unknown_schema: no schema with id 7 is known",

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from matchers.engine import Engine
 from matchers.ledger import Changes
 from matchers.nights import Night
+from matchers.revisions import RevisionOptions
 from schemas.records import Alerts, Coincidence, Notice
 from schemas.sky import SkyMap
-from tests.matchers.made import DAY, T0, alerts_of
+from tests.matchers.made import DAY, MINUTE, T0, alerts_of
 from tests.matchers.test_engine import LATE, MAPS, POOL, engine_of, random_alerts, row
 
 Event = Callable[["Stored"], list[Coincidence]]
@@ -24,7 +25,7 @@ Event = Callable[["Stored"], list[Coincidence]]
 class Stored:
     """An engine, and the records of it that a store would keep."""
 
-    engine: Engine = field(default_factory=engine_of)
+    engine: Engine = field(default_factory=lambda: engine_of(revisions=RevisionOptions()))
     batches: list[Alerts | int] = field(default_factory=list)
     """Stored alerts, and horizons, since the beginning."""
     since: list[Callable[[Engine], Any]] = field(default_factory=list)
@@ -94,7 +95,7 @@ class Stored:
         return changes.published
 
     def restarted(self) -> Engine:
-        engine = engine_of()
+        engine = engine_of(revisions=RevisionOptions())
         for name, arrays in self.objects.items():
             engine.index.restore_objects(name, arrays)
         for arrays in self.sealed:
@@ -110,14 +111,17 @@ class Stored:
         return engine
 
 
-def events_of(random: Random, number: int) -> list[Event]:
+def events_of(random: Random, number: int, earlier: int = 0) -> list[Event]:
     alerts = random_alerts(random.getrandbits(32), 60)
-    kinds = random.choices(["add", "put", "map", "expire", "checkpoint", "seal"], [6, 6, 1, 3, 1, 1], k=number)
-    return [event_of(kind, random, alerts) for kind in kinds]
+    kinds = random.choices(
+        ["add", "put", "map", "expire", "reassess", "checkpoint", "seal"], [6, 6, 1, 3, 1, 1, 1], k=number
+    )
+    # Each in another hour: within one, what is unrelated is measured once, and by a restarted engine once more.
+    return [event_of(kind, random, alerts, n * 60 * MINUTE) for n, kind in enumerate(kinds, earlier)]
 
 
-def event_of(kind: str, random: Random, alerts: Alerts) -> Event:
-    now_us = T0 + random.randint(0, 50) * DAY
+def event_of(kind: str, random: Random, alerts: Alerts, after_us: int) -> Event:
+    now_us = T0 + random.randint(0, 50) * DAY + after_us
     if kind == "add":
         part = alerts.take(np.array(random.sample(range(len(alerts)), random.randint(0, 30)), np.int64))
         return lambda stored: stored.add(part, now_us)
@@ -129,6 +133,8 @@ def event_of(kind: str, random: Random, alerts: Alerts) -> Event:
         return lambda stored: stored.put_skymap(*late, now_us)
     if kind == "expire":
         return lambda stored: stored.expire(now_us)
+    if kind == "reassess":
+        return lambda stored: stored.reassess(now_us)
     return Stored.checkpoint if kind == "checkpoint" else Stored.seal
 
 
@@ -142,10 +148,15 @@ def test_a_restarted_engine_goes_on_as_the_old_one_would(seed, before, after):
     assert list(again.engine.ledger) == list(stored.engine.ledger)
     assert again.engine.horizon_us == stored.engine.horizon_us
     assert told(again.engine) == told(stored.engine)
-    for event in events_of(random, after):
+    for event in events_of(random, after, before):
         assert event(again) == event(stored)
         assert told(again.engine) == told(stored.engine)
     assert list(again.engine.ledger) == list(stored.engine.ledger)
+    # Until then the newest statistics of what is not worth a note are only in memory.
+    assert again.reassess(T0 + 99 * DAY) == stored.reassess(T0 + 99 * DAY)
+    live = {trigger.id for trigger in stored.engine.triggers()}
+    ends = [[c for c in one.engine.standing() if c.trigger.id in live] for one in (again, stored)]
+    assert ends[0] == ends[1]
 
 
 def told(engine: Engine) -> tuple[object, ...]:

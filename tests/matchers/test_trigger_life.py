@@ -35,12 +35,12 @@ Told = list[tuple[Notice, SkyMap | None]]
 @cache
 def told_in(folder: Path) -> Told:
     """The notices below a folder that are about triggers, each with the density of its position."""
-    told: Told = []
-    for path in sorted(folder.rglob("*")):
-        if path.is_file():
-            reading = read_message(Message(path.read_bytes(), path.name), SchemaCatalogue())
-            told += [(n, skymap_of(n.localisation) if n.localisation else None) for n in reading.notices]
-    return told
+    return [pair for path in sorted(folder.rglob("*")) if path.is_file() for pair in told_of(path)]
+
+
+def told_of(path: Path) -> Told:
+    reading = read_message(Message(path.read_bytes(), path.name), SchemaCatalogue())
+    return [(n, skymap_of(n.localisation) if n.localisation else None) for n in reading.notices]
 
 
 def orders(told: Told, seed: int) -> Iterable[Told]:
@@ -240,3 +240,25 @@ def test_triggers_that_were_taken_back(data_dir, paths, trigger_id):
         assert (case := cases.get(trigger_id)) is not None
         assert case.retracted
         assert case.trigger is None or case.trigger.retracted
+
+
+@pytest.mark.parametrize(
+    ("classic", "json", "trigger_id", "statements"),
+    [
+        ("voevent/curated/GW_S230518h/*Initial*", "fink-mm/VODB/lvk/initial.txt", "lvk:S230518h", 1),
+        ("voevent/curated/GW_S230518h/*", "fink-mm/VODB/lvk/initial.txt", "lvk:S230518h", 4),
+        ("voevent/voevent2dict/*LVC_PRELIMINARY.xml", "voevent/voevent2dict/igwn.gwalert.json", "lvk:MS250122h", 1),
+    ],
+)
+def test_the_classic_and_the_json_form_of_a_notice_are_one_revision(data_dir, classic, json, trigger_id, statements):
+    told = [pair for pattern in (classic, json) for file in sorted(data_dir.glob(pattern)) for pair in told_of(file)]
+    official = next(skymap for _, skymap in told if skymap is not None)
+    expected = states(heard(told))
+    for order in (told, told[::-1], told[1:] + told[:1], told + told):
+        cases = heard(order)
+        assert states(cases) == expected
+        assert (case := cases.get(trigger_id)) is not None
+        assert case.trigger is not None
+        assert (case.trigger.revision, case.trigger.skymap) == (statements, official)
+        linking = [notice.notice_type for notice in case.unmapped()]
+        assert linking == ["LVC_UPDATE"] * 2 * (statements == 4)

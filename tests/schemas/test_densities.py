@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.densities import GBM_SYSTEMATICS, skymap_of
+from schemas.densities import GBM_STATISTICAL_FACTOR, GBM_SYSTEMATICS, skymap_of
 from schemas.errors import BadSkyMap, Reason
 from schemas.localisation import Annulus, Cone, Ellipse, InlineMap, Localisation, Systematics
 from schemas.pixels import DEG2_PER_SR, PIXEL_SR, cell_centres
@@ -116,18 +116,20 @@ def test_a_cone_is_a_gaussian_with_its_containment(ra: float, dec: float, radius
 @pytest.mark.parametrize("stage", GBM_SYSTEMATICS)
 @pytest.mark.parametrize("radius", [0.5, 3.0, 10.0])
 def test_gbm_is_a_core_and_a_tail(stage: Systematics, radius: float) -> None:
-    """kappa = 1 / (0.4356 (statistical^2 + systematic^2)), all 68 % radii in radians."""
+    """kappa = 1 / (0.4356 (statistical^2 + systematic^2)), all 68 % radii in radians; flight positions count half."""
     weight, core, tail = GBM_SYSTEMATICS[stage]
+    statistical = radius * GBM_STATISTICAL_FACTOR.get(stage, 1.0)
     theta = np.array([0.0, 1.0, 4.0, 9.0, 30.0, 90.0])
     h = 1 - np.cos(np.radians(theta))
     expected = np.zeros(6)
     for share, systematic in ((weight, core), (1 - weight, tail)):
-        kappa = 1 / (0.4356 * (math.radians(radius) ** 2 + math.radians(systematic) ** 2))
+        kappa = 1 / (0.4356 * (math.radians(statistical) ** 2 + math.radians(systematic) ** 2))
         expected += share * (1 - np.exp(-kappa * h)) / (1 - np.exp(-2 * kappa))
     skymap = skymap_of(Cone(30, 0, radius, 0.6827, stage))
     level = skymap.credible_level(np.full(6, 30.0), theta, np.zeros(6, np.int64))
     np.testing.assert_allclose(level, expected, atol=1e-3)
     assert "Connaughton" in skymap.model
+    assert ("times 0.5" in skymap.model) == (stage is Systematics.GBM_FLIGHT)
 
 
 def test_gbms_systematic_error_finds_the_afterglow_of_grb_200524a() -> None:

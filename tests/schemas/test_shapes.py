@@ -71,6 +71,18 @@ def test_level_bounds_hold_for_every_point_within(shape: Shape, radius: float) -
 
 
 @pytest.mark.parametrize("shape", WIDE)
+@pytest.mark.parametrize("radius", [0.5, 7.0, 48.0])
+def test_density_bounds_hold_for_every_point_within(shape: Shape, radius: float) -> None:
+    rows = np.arange(0, len(GRID[0]), 997)
+    low, high = shape.density_bounds(GRID[0][rows], GRID[1][rows], np.full(len(rows), radius))
+    density = shape.density_per_sr(*GRID)
+    for i, row in enumerate(rows):
+        near = separation_deg(*GRID, float(GRID[0][row]), float(GRID[1][row])) <= radius
+        assert low[i] * (1 - 1e-9) <= density[near].min()
+        assert density[near].max() <= high[i] * (1 + 1e-9)
+
+
+@pytest.mark.parametrize("shape", WIDE)
 def test_areas_of_nothing_and_everything(shape: Shape) -> None:
     assert shape.area_deg2(0) == pytest.approx(0, abs=1e-9)
     assert shape.area_deg2(1) == pytest.approx(129600 / np.pi)

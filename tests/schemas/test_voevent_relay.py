@@ -79,7 +79,8 @@ def _cited(root: etree._Element) -> list[tuple[str | None, str | None]]:
 
 
 def _said(notice: Notice) -> dict[str, Any]:
-    """What must be the same in the conversion; a map that came inside is not passed on."""
+    """What must be the same in the conversion; a map that came inside is not passed on, nor aliases that are not made
+    of the names alone."""
     place = notice.localisation
     return {
         "trigger_id": notice.trigger_id,
@@ -98,6 +99,8 @@ def _said(notice: Notice) -> dict[str, Any]:
         "far_hz": notice.far_hz,
         "classification": dict(notice.classification),
         "names": notice.names,
+        "aliases": tuple(alias for alias in notice.aliases if alias.startswith("fermi-gbm:")),
+        "related": notice.related,
     }
 
 
@@ -287,6 +290,7 @@ def notices(draw: st.DrawFn, text: st.SearchStrategy[str] = _WORD) -> Notice:
         far_hz=draw(st.none() | st.floats(0, 1e9)),
         links=draw(st.dictionaries(text, text.map(lambda path: f"https://example.org/{path}"), max_size=3)),
         citations=tuple(Citation(ivorn, "followup") for ivorn in draw(st.lists(text, max_size=2))),
+        related=tuple(draw(st.lists(st.sampled_from(["lvk:S230518h", "fermi-gbm:bn240812094"]), max_size=2))),
         params=draw(
             st.dictionaries(
                 text | st.sampled_from(["Test", "Retraction", "NonGRB", "kind", "ra"]),
@@ -419,3 +423,14 @@ def test_a_notice_read_from_json_is_converted() -> None:
     back = _back(notice)
     assert (back.trigger_id, back.trigger_time_us) == (notice.trigger_id, T0_US)
     assert back.params["ra"] == json.dumps(10.5)
+
+
+def test_the_other_ids_of_gbms_triggers_are_known_again_and_no_false_ones() -> None:
+    notice = read("fermi/gbm/trigger", id=["745121685", "bn240812094"], subtype="GROUND_POSITION")
+    assert _back(notice).aliases == notice.aliases == ("fermi-gbm:bn240812094",)
+    false = read("fermi/gbm/trigger", id=["745121685", "bn170817529"], subtype="GROUND_POSITION")
+    assert _back(false).aliases == false.aliases == ()
+    body = convert_notice(read("swift/bat/guano", follow_up_event="Fermi 694215970"), AUTHOR)
+    assert read_voevent(Message(body, "")).related == ("fermi-gbm:694215970",)
+    changed = body.replace(b"fermi-gbm:694215970", b"fermi-gbm 694215970")
+    assert read_voevent(Message(changed, "")).related == ()
