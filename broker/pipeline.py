@@ -7,7 +7,7 @@ Whoever has the turn hands its batch to the store before the next gets it, so th
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from time import perf_counter
 from typing import Any, Protocol
@@ -43,6 +43,7 @@ from schemas.records import Alerts, Coincidence, Message, Notice, Receipt, Rejec
 from schemas.sky import SkyMap
 from schemas.survey import SURVEYS
 from schemas.times import US_PER_DAY
+from schemas.upload import TOPIC as UPLOADS
 
 log = structlog.get_logger()
 
@@ -398,8 +399,9 @@ class Inlet:
         return self._pipeline.keeper.positions(self._source)
 
     async def __call__(self, messages: Sequence[Message], positions: Positions = NOWHERE) -> Receipt:
-        """Take a batch in."""
-        return await self._take(messages, positions)
+        """Take a batch in; uploads come another way, whatever a stranger calls a topic."""
+        plain = [replace(message, topic="") if message.topic == UPLOADS else message for message in messages]
+        return await self._take(plain, positions)
 
 
 async def _in_steps(steps: Iterable[Changes]) -> Changes:

@@ -122,9 +122,9 @@ class Ledger:
         """What holds; None if it is no coincidence (any more)."""
         return self._verdicts.get(coincidence_id)
 
-    def by_state(self) -> Counter[State]:
-        """How many are in each state."""
-        return Counter(coincidence.state for coincidence in self._said.values())
+    def by_state(self, counts: Callable[[Coincidence], bool] = lambda _: True) -> Counter[State]:
+        """How many (of those that count) are in each state."""
+        return Counter(coincidence.state for coincidence in self._said.values() if counts(coincidence))
 
     def current(self) -> list[Coincidence]:
         """All that stand, as last published, sorted by id."""

@@ -39,6 +39,14 @@ from schemas.records import Coincidence
 MOST_CHARACTERS = 2000
 MOST_NESTED = 20
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_PLAIN = re.compile(
+    r"""(?:\s++|[A-Za-z_]\w*+|\.|\d{1,20}(?:\.\d{1,20})?(?:[eE][+-]?\d{1,3})?(?!\w)
+    |[dt]?"[^"\\]*+"|[dt]?'[^'\\]*+'|[=!<>]=|[<>](?![<>])|\*(?!\*)|/(?!/)|[-+(),\[\]])*+""",
+    re.ASCII | re.VERBOSE,
+)
+"""Comparisons, and computing with small numbers: each takes some microseconds. What else the language has may take for
+ever: a regular expression that tries all ways, a list of 10^9 numbers, a shift by as many bits."""
+_NOT_PLAIN = re.compile(r"\b(?:for|if|else)\b", re.ASCII)
 _NOT_ASKED = {"schema_version", "provenance", "light_curve", "alert_ids", "last_non_detection_utc"}
 """What has no use in a condition; of the last non-detection, which may be unknown, ``evidence.onset_after_s`` tells."""
 _DETECTIONS = "detections"
@@ -95,6 +103,26 @@ class Selection:
         if kind != DataType.BOOLEAN:
             raise ConfigurationError(_pointed(f"it is no condition but a value ({kind.name.lower()})", text, None))
         return cls(text, rule)
+
+    @classmethod
+    def of_stranger(cls, text: str) -> "Selection":
+        """Check a condition of somebody who is not trusted: of the language only what surely takes little time.
+
+        That is comparisons, ``in``, ``and``, ``or``, ``not`` and the four kinds of arithmetic.
+
+        Raises
+        ------
+        ConfigurationError
+            Saying what is wrong, and where in the text.
+        """
+        found = _PLAIN.match(text[: MOST_CHARACTERS + 1])
+        end = found.end() if found else 0
+        if end < len(text) and len(text) <= MOST_CHARACTERS:
+            told = "expected here are comparisons, in, and, or, not, + - * / and plain texts and numbers"
+            raise ConfigurationError(_pointed(told, text, end))
+        if word := _NOT_PLAIN.search(text):
+            raise ConfigurationError(_pointed("no comprehension and no choice is taken here", text, word.start()))
+        return cls.of(text)
 
     def holds(self, coincidence: Coincidence) -> bool:
         """Whether the condition holds; one that cannot be computed (an integer of what is unknown) does not."""

@@ -26,7 +26,7 @@ from schemas.records import Alerts, Message, Notice, Rejection
 from schemas.skymap import SkyMapHeader, read_skymap_header
 from schemas.survey import read_alerts
 from schemas.upload import TOPIC as UPLOADS
-from schemas.upload import read_upload
+from schemas.upload import calls_itself_upload, read_upload
 from schemas.voevent_notice import read_voevent
 
 MESSAGE_BYTES: Final = 64 << 20
@@ -92,9 +92,13 @@ def read_message(message: Message, catalogue: SchemaCatalogue) -> Reading:
     try:
         plain = _unpacked(message)
         kind = format_of(plain.body)
-        return _READERS[kind](plain, catalogue)
+        reading = _READERS[kind](plain, catalogue)
     except BadInput as error:
         return Reading(rejections=(Rejection(message.origin, error.reason, error.detail),), format=kind)
+    if plain.topic != UPLOADS and any(map(calls_itself_upload, reading.notices)):
+        told = "a notice that calls itself an upload, but was not uploaded"
+        return Reading(rejections=(Rejection(message.origin, Reason.UNSUPPORTED, told),), format=kind)
+    return reading
 
 
 def format_of(body: bytes) -> str:

@@ -116,6 +116,12 @@ def trigger_id_of(upload_id: str) -> str:
     return f"{MISSION}:{upload_id}"
 
 
+def calls_itself_upload(notice: Notice) -> bool:
+    """Whether a notice says that it is an upload, or is about one: strangers choose the ids in what they send."""
+    ids = (notice.trigger_id or "", *notice.aliases, *notice.related)
+    return notice.mission.casefold() == MISSION or any(one.casefold().startswith(f"{MISSION}:") for one in ids)
+
+
 def upload_bytes(document: UploadDocument) -> bytes:
     """The message's body."""
     return document.model_dump_json(exclude_none=True).encode()

@@ -1,5 +1,7 @@
 """What the service says of itself: how it stands, and its substreams."""
 
+from collections import Counter
+from functools import partial
 from http import HTTPStatus
 
 from aiohttp import web
@@ -7,10 +9,12 @@ from pydantic import BaseModel, Field
 
 from broker.replay import software_name
 from broker.status import checks
-from broker.web.access import PRINCIPAL
+from broker.web.access import PRINCIPAL, Principal
+from broker.web.reading import read_engine
 from broker.web.routes import JSON, Answer, Route, as_json
 from broker.web.site import site_of
 from broker.web.tokens import Scope
+from matchers.engine import Engine
 from schemas.records import State
 from schemas.times import iso_from_us
 from schemas.upload import MISSION
@@ -49,14 +53,14 @@ class SubstreamList(BaseModel):
 
 async def _status(request: web.Request) -> web.StreamResponse:
     site, principal = site_of(request), request[PRINCIPAL]
+    triggers, states = await read_engine(site, partial(_counted, principal))
     engine = site.service.pipeline.engine
-    states = engine.ledger.by_state()
     told = {
         "software": software_name(),
         "clock_utc": iso_from_us(site.service.clock()),
         "ready": not any(checks(site.service).values()),
         "alerts": len(engine.index),
-        "triggers": len(engine.book),
+        "triggers": triggers,
         "searched": {name: count for name, count in sorted(engine.counts.windows.items()) if name != MISSION},
         "coincidences": {str(state): states[state] for state in State},
         "listeners": site.hub.listeners,
@@ -64,6 +68,12 @@ async def _status(request: web.Request) -> web.StreamResponse:
         "scopes": sorted(principal.scopes),
     }
     return as_json(request, told)
+
+
+def _counted(principal: Principal, engine: Engine) -> tuple[int, Counter[State]]:
+    """How many triggers and coincidences there are, without what is private to others."""
+    triggers = sum(principal.sees(trigger.private_to) for trigger in engine.triggers())
+    return triggers, engine.ledger.by_state(lambda one: principal.sees(one.trigger.private_to))
 
 
 async def _substreams(request: web.Request) -> web.StreamResponse:

@@ -4,6 +4,7 @@ import asyncio
 import ssl
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
+from http import HTTPStatus
 from types import TracebackType
 from typing import Self
 
@@ -12,15 +13,17 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from broker.web.access import admission, required
-from broker.web.limits import rate_limit
+from broker.web.limits import rate_limits
 from broker.web.options import HttpOptions
-from broker.web.problems import told_as_problems
+from broker.web.problems import Problem, told_as_problems
 from broker.web.proxies import behind_proxies
-from broker.web.routes import SECURITY_HEADERS, Route
+from broker.web.routes import SECURITY_HEADERS, VARY, Route
 from broker.web.site import SITE, Site
 from broker.web.tokens import Scope, Token
 from schemas.errors import ConfigurationError
 
+_IDLE_S = 75.0
+"""So long a connection is kept for a further request."""
 _CLOSING_S = 5.0
 """So long streams and uploads may go on when the service ends."""
 
@@ -30,13 +33,16 @@ def make_app(site: Site, routes: Sequence[Route]) -> web.Application:
     options = site.options
     find: Callable[[str], Awaitable[Token | None]] = partial(_found, site)
     anonymous = frozenset({Scope.READ}) if options.anonymous == "read" else frozenset[Scope]()
+    refused, limited = rate_limits(options.requests_per_minute)
     app = web.Application(
         middlewares=[
             behind_proxies(options.trusted_proxies),
             _safe_headers,
             told_as_problems,
+            refused,
             admission(find, site.now_us, anonymous=anonymous),
-            rate_limit(options.requests_per_minute),
+            limited,
+            _plain_bodies,
             _compressed,
         ],
         client_max_size=1 << 20,
@@ -59,7 +65,12 @@ class WebServer:
     def __init__(self, app: web.Application, options: HttpOptions) -> None:
         self._options = options
         self._runner = web.AppRunner(
-            app, access_log=None, handle_signals=False, shutdown_timeout=_CLOSING_S, max_line_size=8190
+            app,
+            access_log=None,
+            handle_signals=False,
+            shutdown_timeout=_CLOSING_S,
+            keepalive_timeout=_IDLE_S,
+            auto_decompress=False,  # nothing that strangers packed is unpacked on the loop: see `_plain_bodies`
         )
 
     @property
@@ -117,17 +128,30 @@ def _guarded(route: Route) -> Handler:
 
 @web.middleware
 async def _safe_headers(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """What every answer carries; those of the interface depend on who asks, and no cache gives one to another."""
     response = await handler(request)
     if not response.prepared:  # a stream has sent its own
         for name, value in SECURITY_HEADERS.items():
             response.headers.setdefault(name, value)
+        if request.path.startswith("/api/") and not isinstance(response, web.FileResponse):
+            response.headers.setdefault("Cache-Control", "private, no-cache")
+            response.headers.setdefault("Vary", VARY)
     return response
+
+
+@web.middleware
+async def _plain_bodies(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """A body that is packed as a whole is refused: a map may be, as ``application/gzip``, and is unpacked in bounds."""
+    if request.headers.get("Content-Encoding", "identity").strip().lower() not in {"", "identity"}:
+        detail = "a body with Content-Encoding is not taken; send a gzipped map as it is, as application/gzip"
+        raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, detail)
+    return await handler(request)
 
 
 @web.middleware
 async def _compressed(request: web.Request, handler: Handler) -> web.StreamResponse:
     response = await handler(request)
-    if not response.prepared and isinstance(response, web.Response):
+    if not response.prepared and isinstance(response, web.Response) and response.body is not None:
         response.enable_compression()
     return response
 

@@ -13,7 +13,7 @@ from broker.web.access import PRINCIPAL, Principal
 from broker.web.cursors import after_of, cursor_of
 from broker.web.problems import Problem
 from broker.web.queries import Filter, Found
-from broker.web.routes import JSON, Answer, Route, as_text, asked
+from broker.web.routes import JSON, Answer, Part, Route, as_text, asked
 from broker.web.site import Site, site_of
 from broker.web.tokens import Scope
 from matchers.selection import Selection
@@ -25,6 +25,14 @@ from schemas.voevent_out import voevent_bytes
 
 _REVISION = re.compile(r"(?:.*#)?(?P<id>[^#]{1,200})\.r(?P<revision>\d{1,9})")
 VOEVENT = "application/xml"
+_PARTS = {
+    "id": Part("Id of the coincidence.", "grb-4c634643f9b89c41e3e78f37"),
+    "ivorn": Part(
+        "IVORN of the packet, or ID.rREVISION. Encode what has a meaning in a URL: # as %23, and / as %2F if your "
+        "client does not take care of it.",
+        "grb-4c634643f9b89c41e3e78f37.r1",
+    ),
+}
 
 
 def _instant(text: object) -> int:
@@ -42,7 +50,7 @@ def _object_key(text: object) -> tuple[str, str]:
 
 def _selection(text: object) -> Selection:
     try:
-        return Selection.of(str(text))
+        return Selection.of_stranger(str(text))
     except ConfigurationError as error:
         raise ValueError(str(error)) from None
 
@@ -58,7 +66,9 @@ class FilterQuery(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
 
     where: Condition | None = Field(
-        None, description="A condition as substreams have them: statistics.posterior > 0.5 and object.mag < 20."
+        None,
+        description="A condition as substreams have them, of comparisons, in, and, or, not and arithmetic: "
+        "statistics.posterior > 0.5 and object.mag < 20.",
     )
     state: Literal["proposed", "updated", "withdrawn"] | None = Field(None, description="Where it stands.")
     matcher: str | None = Field(None, max_length=200, description="Name of the matcher.")
@@ -202,6 +212,7 @@ ROUTES = (
         "A coincidence with its history",
         Scope.READ,
         {HTTPStatus.OK: Answer("The coincidence.", {JSON: History})},
+        parts=_PARTS,
     ),
     Route(
         "GET",
@@ -211,5 +222,6 @@ ROUTES = (
         "The VOEvent of a revision, by its IVORN or by ID.rREVISION",
         Scope.READ,
         {HTTPStatus.OK: Answer("The packet.", {VOEVENT: None})},
+        parts=_PARTS,
     ),
 )

@@ -12,7 +12,7 @@ from broker.web.coincidences import Instant
 from broker.web.problems import Problem
 from broker.web.queries import Filter
 from broker.web.reading import read_engine
-from broker.web.routes import JSON, Answer, Route, as_json, body_of
+from broker.web.routes import JSON, Answer, Part, Route, as_json, body_of
 from broker.web.site import site_of
 from broker.web.tokens import Scope
 from matchers.engine import Engine
@@ -65,7 +65,9 @@ class MatchBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    positions: tuple[PositionBody, ...] = Field(min_length=1, max_length=MOST_POSITIONS, description="Positions.")
+    positions: tuple[PositionBody, ...] = Field(
+        min_length=1, max_length=MOST_POSITIONS, fail_fast=True, description="Positions."
+    )
 
 
 class MatchDocument(BaseModel):
@@ -194,6 +196,7 @@ ROUTES = (
         "What is stored of an object, by SURVEY:OBJECT, with its light curve",
         Scope.READ,
         {HTTPStatus.OK: Answer("The object.", {JSON: ObjectDetail})},
+        parts={"id": Part("The survey and its name of the object.", "ztf:ZTF20aaaaaaa")},
     ),
     Route(
         "POST",

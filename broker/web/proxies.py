@@ -18,25 +18,28 @@ def behind_proxies(trusted: Collection[Address]) -> Middleware:
 
     @web.middleware
     async def seen_through(request: web.Request, handler: Handler) -> web.StreamResponse:
-        if not trusted or _address(request.remote or "") not in trusted:
+        if not trusted or address_of(request.remote or "") not in trusted:
             return await handler(request)
         remote, scheme = request.remote or "", request.scheme
-        for text in reversed(request.headers.get("X-Forwarded-For", "").split(",")):
-            told = _address(text.strip())
+        # A proxy may add a header of its own behind that of whoever asks: all of them are one list.
+        for text in reversed(",".join(request.headers.getall("X-Forwarded-For", [])).split(",")):
+            told = address_of(text.strip())
             if told is None:
                 break
             remote = str(told)
             if told not in trusted:
                 break
-        if request.headers.get("X-Forwarded-Proto", "").lower() in {"http", "https"}:
-            scheme = request.headers["X-Forwarded-Proto"].lower()
+        told_scheme = ",".join(request.headers.getall("X-Forwarded-Proto", [])).rpartition(",")[2].strip().lower()
+        scheme = told_scheme if told_scheme in {"http", "https"} else scheme
         return await handler(request.clone(remote=remote, scheme=scheme))
 
     return seen_through
 
 
-def _address(text: str) -> Address | None:
+def address_of(text: str) -> Address | None:
+    """Of an IPv4 address that an IPv6 socket shows as ``::ffff:192.0.2.1``, that of IPv4."""
     try:
-        return ip_address(text)
+        address = ip_address(text)
     except ValueError:
         return None
+    return (address.ipv4_mapped or address) if isinstance(address, IPv6Address) else address

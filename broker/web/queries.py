@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from time import monotonic
 from typing import TypeVar
 
 from broker.store.database import open_for_reading
@@ -24,6 +25,8 @@ _THREADS = 2
 SCANNED_AT_ONCE = 20_000
 """Most revisions that one question looks at: an answer tells where to go on."""
 _PAGE_ROWS = 200
+_SCANNED_S = 0.5
+"""Nor does one question with a condition take longer: others wait for the thread."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,8 +151,10 @@ def _visible(principal: Principal) -> tuple[str, list[str]]:
 def _page(database: sqlite3.Connection, asked: Filter, principal: Principal, limit: int) -> Page:
     items: list[Found] = []
     looked_at, after = 0, asked.after
+    ends_s = monotonic() + _SCANNED_S
     for found in _rows(database, asked, principal):
-        if len(items) == limit or looked_at == SCANNED_AT_ONCE:
+        too_long = asked.where is not None and looked_at and monotonic() > ends_s
+        if len(items) == limit or looked_at == SCANNED_AT_ONCE or too_long:
             return Page(tuple(items), after)
         looked_at, after = looked_at + 1, found.seq
         if asked.where is None or asked.where.holds(from_json(found.document)):

@@ -1,22 +1,26 @@
 """What a route is. The router and the OpenAPI document are made of the same list of them, so that they agree."""
 
+import asyncio
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from http import HTTPStatus
 from typing import Any, TypeVar
 
-from aiohttp import web
+from aiohttp import ETag, web
 from pydantic import BaseModel, ValidationError
 
 from broker.web.problems import Problem
 from broker.web.tokens import Scope
+from schemas.bounded_json import JsonLimits, parse_json_object
 
 Model = TypeVar("Model", bound=BaseModel)
 JSON = "application/json"
 GEOJSON = "application/geo+json"
+EVENTS = "text/event-stream"
 LARGEST_JSON_BYTES = 1 << 20
+_CHUNK_BYTES = 1 << 16
 """Of a request; files are not JSON."""
 SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -25,6 +29,13 @@ SECURITY_HEADERS = {
     "base-uri 'none'; form-action 'self'",
 }
 """Of every answer."""
+VARY = "Authorization, Cookie, Accept, Accept-Encoding, Origin"
+MOST_PLACES = 20
+_MOST_NAMES = 100
+_LIMITS = JsonLimits(bytes=LARGEST_JSON_BYTES, depth=20, values=50_000)
+_LONGEST_PLACE = 200
+_BODY_S = 30.0
+"""So long a body of JSON may take to come."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +55,14 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """A part of a path, or a header of a request, as the document tells of it."""
+
+    description: str
+    example: str
+
+
+@dataclass(frozen=True, slots=True)
 class Route:
     """A method and a path, and what they do.
 
@@ -55,10 +74,14 @@ class Route:
         Unique; ``operationId`` of the document.
     scope
         What whoever asks needs; None for what everybody may.
+    answers
+        By status, without errors.
+    parts, headers
+        What the path's parts mean, and headers that matter, by name.
     query, body
         Models of the query's parameters and of the body by its content type (None: bytes that are no JSON).
-    answers
-        By status; those of errors that every route may give need not be told.
+    errors
+        Those that follow from none of the others.
     """
 
     method: str
@@ -68,8 +91,16 @@ class Route:
     summary: str
     scope: Scope | None
     answers: Mapping[HTTPStatus, Answer]
+    parts: Mapping[str, Part] = field(default_factory=dict)
+    headers: Mapping[str, Part] = field(default_factory=dict)
     query: type[BaseModel] | None = None
     body: Mapping[str, type[BaseModel] | None] = field(default_factory=dict)
+    errors: Sequence[HTTPStatus] = ()
+
+    @property
+    def is_stream(self) -> bool:
+        """Whether its answer goes on for as long as whoever asked likes."""
+        return any(EVENTS in answer.content for answer in self.answers.values())
 
 
 def asked(request: web.Request, model: type[Model]) -> Model:
@@ -95,34 +126,72 @@ async def body_of(request: web.Request, model: type[Model]) -> Model:
     Raises
     ------
     Problem
-        413, 415 or 422, saying what is wrong and where.
+        408, 413, 415 or 422, saying what is wrong and where.
     """
     if request.content_type != "application/json":
         raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"expected application/json (given: {request.content_type})")
-    body = await request.content.read(LARGEST_JSON_BYTES + 1)
-    while len(body) <= LARGEST_JSON_BYTES and (more := await request.content.read(LARGEST_JSON_BYTES + 1 - len(body))):
-        body += more
-    if len(body) > LARGEST_JSON_BYTES:
-        raise Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"JSON of at most {LARGEST_JSON_BYTES} bytes is read")
     try:
-        return model.model_validate_json(body)
-    except ValidationError as error:
-        raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "the body is wrong", errors=places(error, "body")) from None
+        async with asyncio.timeout(_BODY_S):
+            body = await read_up_to(request.content.read, LARGEST_JSON_BYTES)
+    except TimeoutError:
+        raise Problem(HTTPStatus.REQUEST_TIMEOUT, f"the body did not come within {_BODY_S:g} s") from None
+    return await asyncio.to_thread(_validated, body, model)
+
+
+async def read_up_to(read: Callable[[int], Awaitable[bytes]], bytes_max: int) -> bytes:
+    """A body, read as it comes.
+
+    Raises
+    ------
+    Problem
+        413 if it has more bytes than may be.
+    """
+    body = bytearray()
+    while chunk := await read(_CHUNK_BYTES):
+        body += chunk
+        if len(body) > bytes_max:
+            raise Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"at most {bytes_max} bytes are taken")
+    return bytes(body)
+
+
+def _validated(body: bytes, model: type[Model]) -> Model:
+    return checked(parse_json_object(body, _LIMITS), model, "body")
 
 
 def checked(given: Mapping[str, Any], model: type[Model], where: str) -> Model:
-    """A model of what was given, of texts; a `Problem` of status 422 if it makes none."""
+    """A model of what was given; a `Problem` of status 422 if it makes none."""
     try:
+        _require_few_names(given)
         return model.model_validate(given)
     except ValidationError as error:
         raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, f"the {where} is wrong", errors=places(error, where)) from None
+    except _Crowded as error:
+        detail = {"place": where, "detail": str(error)}
+        raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, f"the {where} is wrong", errors=[detail]) from None
+
+
+class _Crowded(Exception):  # noqa: N818 - what an object is
+    pass
+
+
+def _require_few_names(given: object) -> None:
+    """Refuse objects of very many names, of which validation would say one by one, and at once, that it has none."""
+    if isinstance(given, Mapping):
+        if len(given) > _MOST_NAMES:
+            raise _Crowded(f"an object has {len(given)} names; at most {_MOST_NAMES} are read")
+        given = list(given.values())
+    if isinstance(given, list):
+        for one in given:
+            _require_few_names(one)
 
 
 def places(error: ValidationError, where: str) -> list[dict[str, str]]:
-    """What a validation found, by place."""
+    """What a validation found, by place; of strangers who are wrong in many places, only how many."""
+    if error.error_count() > MOST_PLACES:
+        return [{"place": where, "detail": f"is wrong in {error.error_count()} places"}]
     found = []
     for problem in error.errors(include_url=False, include_input=False, include_context=False):
-        place = ".".join([where, *(str(part) for part in problem["loc"])])
+        place = ".".join([where, *(str(part)[:_LONGEST_PLACE] for part in problem["loc"])])
         detail = "is not known here" if problem["type"] == "extra_forbidden" else problem["msg"]
         found.append({"place": place, "detail": detail})
     return found
@@ -150,7 +219,5 @@ def as_text(
         response = web.Response(status=HTTPStatus.NOT_MODIFIED.value)
     else:
         response = web.Response(body=body, status=status.value, content_type=content_type, charset="utf-8")
-    response.etag = etag
-    response.headers["Cache-Control"] = "no-cache"
-    response.headers["Vary"] = "Authorization, Cookie, Accept"
+    response.etag = ETag(etag, is_weak=True)  # weak, since the same content may be sent compressed or not
     return response

@@ -10,7 +10,7 @@ import structlog
 from bridges.map_fetcher import MapFetcher
 from broker.clocks import WallClock
 from broker.service import Service
-from broker.web import about, coincidences, objects, skymaps, sky, stream, triggers
+from broker.web import about, coincidences, objects, sky, skymaps, stream, triggers
 from broker.web.app import WebServer, make_app
 from broker.web.documentation import add_pages as add_documentation
 from broker.web.documentation import documented

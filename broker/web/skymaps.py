@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import secrets
+from contextlib import nullcontext
 from dataclasses import replace
 from http import HTTPStatus
 from typing import Any, Literal
@@ -17,9 +18,9 @@ from broker.web.cursors import after_of
 from broker.web.problems import Problem
 from broker.web.queries import SCANNED_AT_ONCE, Filter
 from broker.web.reading import read_engine
-from broker.web.routes import GEOJSON, JSON, Answer, Route, as_json, as_text, asked
+from broker.web.routes import EVENTS, GEOJSON, JSON, Answer, Part, Route, as_json, as_text, asked
 from broker.web.site import Site, site_of
-from broker.web.stream import EVENTS, beginning, follow
+from broker.web.stream import LAST_EVENT, LAST_EVENT_PART, beginning, follow
 from broker.web.tokens import Scope
 from broker.web.triggers import (
     ContourQuery,
@@ -39,7 +40,9 @@ from broker.web.upload_requests import (
     UploadSettings,
     understood,
     wanted_of,
+    wrong,
 )
+from broker.web.uploads import Held
 from matchers.engine import Engine
 from matchers.rank import rank
 from schemas.coincidence import from_json, to_document
@@ -47,7 +50,7 @@ from schemas.coincidence_documents import CoincidenceDocument
 from schemas.localisation import Cone, Ellipse, InlineMap
 from schemas.records import Coincidence, Kind, Message, State, Trigger
 from schemas.skymap import MapLimits
-from schemas.times import iso_from_us
+from schemas.times import US_PER_DAY, iso_from_us
 from schemas.upload import (
     MISSION,
     TOPIC,
@@ -128,7 +131,9 @@ async def _put(request: web.Request) -> web.StreamResponse:
     read = await _read(request, site)
     async with site.uploads.changing:
         trigger = await _owned(site, upload_id, principal)
-        # What was private stays so: others must not learn of it by a better map.
+        # What was private stays so: others must not learn of it by a better map. What was public they know.
+        if read.settings.private and not trigger.private_to:
+            raise wrong("private", "this sky map is public and was seen: delete it, and upload a private one")
         settings = read.settings.model_copy(update={"private": bool(trigger.private_to)})
         serial = trigger.notice.serial + 1
         better = replace(read, settings=settings)
@@ -208,10 +213,7 @@ async def _contours(request: web.Request) -> web.StreamResponse:
 
 
 async def _admit(site: Site, principal: Principal, *, new: bool) -> None:
-    engine = site.service.pipeline.engine
-    async with site.service.pipeline.turn:
-        held = site.uploads.held(engine, principal)
-    await site.uploads.admit(held, principal, new=new)
+    await site.uploads.admit(await read_engine(site, Held.by), principal.owner, new=new)
 
 
 async def _read(request: web.Request, site: Site) -> Understood:
@@ -225,7 +227,10 @@ async def _read(request: web.Request, site: Site) -> Understood:
         raise Problem(HTTPStatus.REQUEST_TIMEOUT, detail) from None
     limits = MapLimits(packed_bytes=bytes_max, unpacked_bytes=bytes_max)
     async with site.uploads.reading:
-        return await asyncio.to_thread(understood, wanted, limits)
+        read = await asyncio.to_thread(understood, wanted, limits)
+    if read.trigger_us > max(site.service.clock(), site.now_us()) + US_PER_DAY:
+        raise wrong("trigger_time", f"{iso_from_us(read.trigger_us)} is not yet")
+    return read
 
 
 def _document(upload_id: str, serial: int, kind: Kind, read: Understood, owner: str, now_us: int) -> UploadDocument:
@@ -252,7 +257,10 @@ async def _publish(site: Site, document: UploadDocument) -> None:
     """Hand the upload to the engine as the message that it is; it is durable and matched then."""
     body = await asyncio.to_thread(upload_bytes, document)
     message = Message(body, f"upload/{document.id}.{document.serial}", TOPIC)
-    receipt = await site.service.pipeline.take(SOURCE, [message])
+    held = await read_engine(site, Held.by)
+    room = site.uploads.room(held, document.owner, len(body), new=document.kind is Kind.INITIAL)
+    with room if document.kind is not Kind.RETRACTION else nullcontext():  # to take one back is always possible
+        receipt = await site.service.pipeline.take(SOURCE, [message])
     for rejection in receipt.rejected:
         raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, f"{rejection.reason}: {rejection.detail}")
 
@@ -321,6 +329,8 @@ _TABLES = {"csv": CSV, "votable": VOTABLE}
 _ENDINGS = {CSV: "csv", VOTABLE: "xml"}
 _BODY = {FORM_TYPE: None, JSON: PositionRequest, **dict.fromkeys(FILE_TYPES)}
 _PLACE = "/api/v1/skymaps/{id}"
+_PARTS = {"id": Part("Id of the sky map, as the answer to its upload had it.", "0123456789abcdef")}
+_REFUSED = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.CONFLICT, HTTPStatus.INSUFFICIENT_STORAGE)
 ROUTES = (
     Route(
         "POST",
@@ -332,6 +342,7 @@ ROUTES = (
         {HTTPStatus.CREATED: Answer("It is stored, and searched from now on.", {JSON: SkymapDocument})},
         query=UploadSettings,
         body=_BODY,
+        errors=_REFUSED,
     ),
     Route(
         "GET",
@@ -350,6 +361,7 @@ ROUTES = (
         "An uploaded sky map with its best counterparts",
         Scope.READ,
         {HTTPStatus.OK: Answer("The map.", {JSON: SkymapDocument})},
+        parts=_PARTS,
     ),
     Route(
         "PUT",
@@ -359,8 +371,10 @@ ROUTES = (
         "Put a better sky map in place of one; what was found is judged anew",
         Scope.UPLOAD,
         {HTTPStatus.OK: Answer("It is stored, and searched from now on.", {JSON: SkymapDocument})},
+        parts=_PARTS,
         query=UploadSettings,
         body=_BODY,
+        errors=_REFUSED,
     ),
     Route(
         "DELETE",
@@ -370,6 +384,8 @@ ROUTES = (
         "Withdraw a sky map and its coincidences",
         Scope.UPLOAD,
         {HTTPStatus.NO_CONTENT: Answer("It is withdrawn.")},
+        parts=_PARTS,
+        errors=[HTTPStatus.CONFLICT],
     ),
     Route(
         "GET",
@@ -379,6 +395,7 @@ ROUTES = (
         "Coincidences of an uploaded sky map",
         Scope.READ,
         {HTTPStatus.OK: Answer("A part of the list, or a table.", {JSON: CoincidenceList, CSV: None, VOTABLE: None})},
+        parts=_PARTS,
         query=TableQuery,
     ),
     Route(
@@ -389,7 +406,10 @@ ROUTES = (
         "Revisions of its coincidences as they are stored, as server-sent events",
         Scope.READ,
         {HTTPStatus.OK: Answer("Events, for as long as you like.", {EVENTS: None})},
+        parts=_PARTS,
+        headers={LAST_EVENT: LAST_EVENT_PART},
         query=EventQuery,
+        errors=[HTTPStatus.SERVICE_UNAVAILABLE],
     ),
     Route(
         "GET",
@@ -399,6 +419,7 @@ ROUTES = (
         "A credible region of an uploaded sky map as coverage map",
         Scope.READ,
         {HTTPStatus.OK: Answer("An IVOA MOC in JSON.", {JSON: None})},
+        parts=_PARTS,
         query=MocQuery,
     ),
     Route(
@@ -409,6 +430,7 @@ ROUTES = (
         "Contours of an uploaded sky map",
         Scope.READ,
         {HTTPStatus.OK: Answer("GeoJSON; longitude is right ascension from -180 to 180 degrees.", {GEOJSON: None})},
+        parts=_PARTS,
         query=ContourQuery,
     ),
 )

@@ -5,17 +5,17 @@ Bodies are read as they come and no further than the limit; nothing is unpacked 
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Self, cast
 
-from aiohttp import BodyPartReader, web
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from aiohttp import BodyPartReader, MultipartReader, StreamReader, web
+from aiohttp.http_exceptions import HttpProcessingError
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, WithJsonSchema, model_validator
 
 from bridges.map_fetcher import FetchError, MapFetcher
 from broker.web.problems import Problem
-from broker.web.routes import checked
+from broker.web.routes import checked, read_up_to
 from schemas.bounded_json import JsonLimits, parse_json_object
 from schemas.densities import skymap_of
 from schemas.localisation import Cone, Ellipse, InlineMap
@@ -32,8 +32,14 @@ FILE_TYPES = ("application/fits", "image/fits", "application/octet-stream", "app
 FILE_FIELD = "skymap"
 _FIELD_BYTES = 4096
 _MOST_PARTS = 32
-_CHUNK_BYTES = 1 << 16
+_JSON_DEPTH = 20
+_LONGEST_NAME = 1000
 Name = Annotated[str, StringConstraints(strip_whitespace=True, max_length=100, pattern=r"^[^\x00-\x1f\x7f]*$")]
+Coverage = Annotated[
+    dict[str, Any],
+    WithJsonSchema({"type": "object", "additionalProperties": {"type": "array", "items": {"type": "integer"}}}),
+]
+"""Read as a map's file is, in bounds."""
 
 
 class UploadSettings(BaseModel):
@@ -64,7 +70,7 @@ class PositionRequest(UploadSettings):
 
     cone: ConeDocument | None = None
     ellipse: EllipseDocument | None = None
-    moc: dict[str, list[int]] | None = Field(None, description="A coverage map (IVOA MOC) in JSON: cells by order.")
+    moc: Coverage | None = Field(None, description="A coverage map (IVOA MOC) in JSON: cells by order.")
     lvk: dict[str, Any] | None = Field(None, description="An LVK alert with its sky map, as GCN sends it.")
     url: str | None = Field(None, max_length=2048, description="Where the file is, on a host that is allowed.")
 
@@ -126,8 +132,7 @@ async def wanted_of(request: web.Request, fetcher: MapFetcher, bytes_max: int) -
         return await _of_form(request, bytes_max)
     if request.content_type == JSON_TYPE:
         body = await _body(request, bytes_max)
-        record = await asyncio.to_thread(_json_object, body, bytes_max)
-        return await _of_json(checked(record, PositionRequest, "body"), fetcher)
+        return await _of_json(await asyncio.to_thread(_position_request, body, bytes_max), fetcher)
     if request.content_type in FILE_TYPES:
         settings = checked(dict(request.query), UploadSettings, "query")
         return Wanted(settings, await _body(request, bytes_max))
@@ -151,15 +156,16 @@ def understood(wanted: Wanted, limits: MapLimits) -> Understood:
         notice = lvk_notice(position, Message(b"", "upload"))
         if not isinstance(notice.localisation, InlineMap):
             raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "the LVK alert has no sky map")
-        name, time_us = name or notice.names[0], notice.trigger_time_us
+        name, time_us = name or next(iter(notice.names), ""), notice.trigger_time_us
         position = notice.localisation.body
     if isinstance(position, bytes):
         skymap, header = read_skymap(position, limits), read_skymap_header(position, limits)
-        name, time_us = name or header.object_name[:100], header.time_us if time_us is None else time_us
+        name, time_us = name or header.object_name, header.time_us if time_us is None else time_us
         localisation: Cone | Ellipse | InlineMap = InlineMap(position)
     else:
         skymap, localisation = skymap_of(position), position
-    return Understood(settings, localisation, skymap, name, _instant(settings.trigger_time, time_us), wanted.file_name)
+    trigger_us = _instant(settings.trigger_time, time_us)
+    return Understood(settings, localisation, skymap, _plain(name), trigger_us, _plain(wanted.file_name))
 
 
 def _instant(given: str | None, told_us: int | None) -> int:
@@ -167,13 +173,14 @@ def _instant(given: str | None, told_us: int | None) -> int:
         try:
             return us_from_iso(given)
         except ValueError as error:
-            raise _wrong("trigger_time", f"{error}") from None
+            raise wrong("trigger_time", f"{error}") from None
     if told_us is None:
-        raise _wrong("trigger_time", "the file does not say when the event was: give it")
+        raise wrong("trigger_time", "the file does not say when the event was: give it")
     return told_us
 
 
-def _wrong(place: str, detail: str) -> Problem:
+def wrong(place: str, detail: str) -> Problem:
+    """What is wrong with an upload, and where."""
     return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "the upload is wrong", errors=[{"place": place, "detail": detail}])
 
 
@@ -184,14 +191,14 @@ async def _of_json(asked: PositionRequest, fetcher: MapFetcher) -> Wanted:
     if asked.ellipse is not None:
         return Wanted(settings, asked.ellipse.localisation())
     if asked.moc is not None:
-        return Wanted(settings, json.dumps(asked.moc).encode())
+        return Wanted(settings, await asyncio.to_thread(lambda: json.dumps(asked.moc).encode()))
     if asked.url is not None:
         try:
-            return Wanted(settings, await fetcher.fetch(asked.url), asked.url.rpartition("/")[2][:100])
+            return Wanted(settings, await fetcher.fetch(asked.url), asked.url)
         except FetchError as error:
-            raise _wrong("body.url", str(error)) from None
+            raise wrong("body.url", str(error)) from None
     if not is_lvk(asked.lvk or {}):
-        raise _wrong("body.lvk", "no LVK alert: expected superevent_id and alert_type")
+        raise wrong("body.lvk", "no LVK alert: expected superevent_id and alert_type")
     return Wanted(settings, dict(asked.lvk or {}))
 
 
@@ -200,50 +207,76 @@ async def _of_form(request: web.Request, bytes_max: int) -> Wanted:
     fields: dict[str, str] = {}
     file: bytes | None = None
     file_name = ""
+    form_bytes = bytes_max + _MOST_PARTS * _FIELD_BYTES
+    _require_length(request, form_bytes)
     try:
-        reader = await request.multipart()
+        body = cast("StreamReader", _BoundedBody(request.content, form_bytes))
+        reader = MultipartReader(request.headers, body)
         for _ in range(_MOST_PARTS):
             part = await reader.next()
             if part is None:
                 break
             if not isinstance(part, BodyPartReader) or part.name is None:
-                raise _wrong("body", "expected fields with names, and none inside each other")
+                raise wrong("body", "expected fields with names, and none inside each other")
+            if part.name in fields or (part.name == FILE_FIELD and file is not None):
+                raise wrong("body", f"the field {part.name[:100]!r} comes twice")
             if part.name == FILE_FIELD:
-                file, file_name = await _read(part.read_chunk, bytes_max), (part.filename or "")
+                file, file_name = await read_up_to(part.read_chunk, bytes_max), (part.filename or "")
             else:
-                fields[part.name] = (await _read(part.read_chunk, _FIELD_BYTES)).decode("utf-8", "replace")
+                fields[part.name] = (await read_up_to(part.read_chunk, _FIELD_BYTES)).decode("utf-8", "replace")
         else:
-            raise _wrong("body", f"more than {_MOST_PARTS} fields")
-    except ValueError as error:
-        raise Problem(HTTPStatus.BAD_REQUEST, f"the form cannot be read: {error}") from None
+            raise wrong("body", f"more than {_MOST_PARTS} fields")
+    except (ValueError, RuntimeError, LookupError, HttpProcessingError) as error:
+        # aiohttp's reader raises all of these at a form that is malformed
+        raise Problem(HTTPStatus.BAD_REQUEST, f"the form cannot be read: {str(error)[:200]}") from None
     if file is None:
-        raise _wrong(f"body.{FILE_FIELD}", "the form has no file of this name")
-    return Wanted(checked(fields, UploadSettings, "body"), file, _without_folders(file_name))
+        raise wrong(f"body.{FILE_FIELD}", "the form has no file of this name")
+    return Wanted(checked(fields, UploadSettings, "body"), file, file_name)
 
 
-def _without_folders(name: str) -> str:
-    plain = "".join(character for character in name if character.isprintable())
-    return plain.replace("\\", "/").rpartition("/")[2][:100]
+def _plain(name: str) -> str:
+    """A name that a stranger gave, without folders and in characters that do no harm; it never becomes a path."""
+    printable = "".join(character for character in name[-_LONGEST_NAME:] if character.isprintable())
+    return printable.replace("\\", "/").rpartition("/")[2].strip()[:100].strip()
+
+
+class _BoundedBody:
+    """A body of which no more than so many bytes are read, whatever they are: a form may begin with anything."""
+
+    def __init__(self, content: StreamReader, bytes_max: int) -> None:
+        self._content, self._bytes_max, self._left = content, bytes_max, bytes_max
+
+    async def read(self, size: int = -1) -> bytes:
+        return self._counted(await self._content.read(size))
+
+    async def readline(self, *, max_line_length: int | None = None) -> bytes:
+        return self._counted(await self._content.readline(max_line_length=max_line_length))
+
+    def at_eof(self) -> bool:
+        return self._content.at_eof()
+
+    def unread_data(self, data: bytes) -> None:
+        self._left += len(data)
+        self._content.unread_data(data)
+
+    def _counted(self, data: bytes) -> bytes:
+        self._left -= len(data)
+        if self._left < 0:
+            raise Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"at most {self._bytes_max} bytes are taken")
+        return data
 
 
 async def _body(request: web.Request, bytes_max: int) -> bytes:
+    _require_length(request, bytes_max)
+    return await read_up_to(request.content.read, bytes_max)
+
+
+def _require_length(request: web.Request, bytes_max: int) -> None:
+    """Refuse what says itself that it is too long before any of it is read."""
     if (request.content_length or 0) > bytes_max:
-        raise _too_large(bytes_max)
-    return await _read(request.content.read, bytes_max)
+        raise Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"at most {bytes_max} bytes are taken")
 
 
-async def _read(read: Callable[[int], Awaitable[bytes]], bytes_max: int) -> bytes:
-    body = bytearray()
-    while chunk := await read(_CHUNK_BYTES):
-        body += chunk
-        if len(body) > bytes_max:
-            raise _too_large(bytes_max)
-    return bytes(body)
-
-
-def _too_large(bytes_max: int) -> Problem:
-    return Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"at most {bytes_max} bytes are taken")
-
-
-def _json_object(body: bytes, bytes_max: int) -> dict[str, Any]:
-    return dict(parse_json_object(body, JsonLimits(bytes=bytes_max)))
+def _position_request(body: bytes, bytes_max: int) -> PositionRequest:
+    record = parse_json_object(body, JsonLimits(bytes=bytes_max, depth=_JSON_DEPTH))
+    return checked(record, PositionRequest, "body")

@@ -1,20 +1,41 @@
 """How many sky maps may be uploaded, and how many at a time are read."""
 
 import asyncio
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
 
 from limits import RateLimitItemPerDay
-from limits.aio.storage import MemoryStorage
-from limits.aio.strategies import SlidingWindowCounterRateLimiter
 
-from broker.web.access import Principal
+from broker.web.limits import Limiter
 from broker.web.options import HttpOptions
 from broker.web.problems import Problem
 from matchers.engine import Engine
 from schemas.upload import MISSION
 
 _READ_AT_ONCE = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Uploads that the engine has: how many of each owner are searched, and how many bytes all take.
+
+    Maps that were replaced or withdrawn take their room too, until the upload's window is over.
+    """
+
+    searched: Counter[str]
+    all_bytes: int
+
+    @classmethod
+    def by(cls, engine: Engine) -> "Held":
+        """What an engine has."""
+        uploads = [trigger for trigger in engine.triggers() if trigger.mission == MISSION]
+        return cls(
+            Counter(trigger.instrument for trigger in uploads if not trigger.retracted),
+            sum(len(notice.message.body) for trigger in uploads for notice in engine.notices(trigger.id)),
+        )
 
 
 class Uploads:
@@ -30,41 +51,50 @@ class Uploads:
 
     def __init__(self, options: HttpOptions) -> None:
         self._options = options
-        self._limiter = SlidingWindowCounterRateLimiter(MemoryStorage())
+        self._limiter = Limiter()
+        self._coming: list[tuple[str, int]] = []
+        """Owner and bytes of what the engine does not have yet; the owner is empty for a better map."""
         self.reading = asyncio.Semaphore(_READ_AT_ONCE)
         self.changing = asyncio.Lock()
 
-    def held(self, engine: Engine, principal: Principal) -> "Held":
-        """What is searched at present."""
-        searched = [trigger for trigger in engine.triggers() if trigger.mission == MISSION and not trigger.retracted]
-        return Held(
-            sum(trigger.instrument == principal.owner for trigger in searched),
-            sum(len(trigger.notice.message.body) for trigger in searched),
-        )
-
-    async def admit(self, held: "Held", principal: Principal, *, new: bool) -> None:
-        """Count an upload of an owner.
+    async def admit(self, held: Held, owner: str, *, new: bool) -> None:
+        """Count an upload of an owner, before it is read.
 
         Raises
         ------
         Problem
-            429 if it is one too many in a day, 409 if too many are searched already, 507 if there is no room for more.
+            429 if it is one too many in a day, and as `room`.
         """
+        self._require_room(held, owner, 0, new=new)
+        most = self._options.uploads_per_day
+        what = f"uploads of {owner} a day"
+        if not most:
+            raise Problem(HTTPStatus.TOO_MANY_REQUESTS, f"more than {most} {what}", headers={"Retry-After": "86400"})
+        await self._limiter.count(RateLimitItemPerDay(most), owner, what)
+
+    @contextmanager
+    def room(self, held: Held, owner: str, size_bytes: int, *, new: bool) -> Iterator[None]:
+        """Room for an upload on its way to the engine; those that come at once do not get the same room.
+
+        Raises
+        ------
+        Problem
+            409 if too many of the owner are searched already, 507 if there is no room for more.
+        """
+        self._require_room(held, owner, size_bytes, new=new)
+        coming = owner if new else "", size_bytes
+        self._coming.append(coming)
+        try:
+            yield
+        finally:
+            self._coming.remove(coming)
+
+    def _require_room(self, held: Held, owner: str, size_bytes: int, *, new: bool) -> None:
         options = self._options
-        if new and held.own >= options.skymaps_most:
-            detail = f"{held.own} maps of {principal.owner} are searched, the most that may be; delete one"
+        own = held.searched[owner] + sum(other == owner for other, _ in self._coming)
+        if new and own >= options.skymaps_most:
+            detail = f"{own} maps of {owner} are searched, the most that may be; delete one"
             raise Problem(HTTPStatus.CONFLICT, detail)
-        if held.all_bytes > options.skymaps_total_mib << 20:
-            raise Problem(HTTPStatus.INSUFFICIENT_STORAGE, "the uploaded maps take all the room that they may")
-        day = RateLimitItemPerDay(options.uploads_per_day)
-        if not options.uploads_per_day or not await self._limiter.hit(day, principal.owner):
-            detail = f"more than {options.uploads_per_day} uploads of {principal.owner} within a day"
-            raise Problem(HTTPStatus.TOO_MANY_REQUESTS, detail, headers={"Retry-After": "3600"})
-
-
-@dataclass(frozen=True, slots=True)
-class Held:
-    """Uploads that are searched: how many of whoever asks, and how many bytes all take."""
-
-    own: int
-    all_bytes: int
+        if held.all_bytes + sum(size for _, size in self._coming) + size_bytes > options.skymaps_total_mib << 20:
+            detail = "the uploaded maps take all the room that they may, until windows of some are over"
+            raise Problem(HTTPStatus.INSUFFICIENT_STORAGE, detail)
