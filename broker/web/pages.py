@@ -11,7 +11,7 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 from typing import Final
 
-from aiohttp import web
+from aiohttp import ETag, web
 from pydantic import BaseModel, ConfigDict, Field
 
 from broker.web.access import COOKIE, require_own_page
@@ -90,7 +90,7 @@ async def _answer(request: web.Request, file: PageFile) -> web.Response:
         response = web.Response(status=HTTPStatus.NOT_MODIFIED.value, headers=_HEADERS)
     else:
         response = web.Response(body=file.body, content_type=file.content_type, charset="utf-8", headers=_HEADERS)
-    response.etag = file.etag
+    response.etag = ETag(file.etag, is_weak=True)  # weak, since it may be sent compressed or not
     return response
 
 

@@ -16,6 +16,7 @@ from broker.web.access import PRINCIPAL
 from broker.web.coincidences import ListQuery, start_of
 from broker.web.contours import contours
 from broker.web.cursors import after_of, cursor_of
+from broker.web.geometry import Outlines
 from broker.web.queries import Found
 from broker.web.reading import read_engine
 from broker.web.routes import GEOJSON, JSON, Answer, Route, as_json, as_text, asked
@@ -201,7 +202,7 @@ ROUTES = (
         _outlines,
         "Contours of 50 and 90 % of all searched triggers, of few points each",
         Scope.READ,
-        {HTTPStatus.OK: Answer("GeoJSON, with `next` as cursor of the next part.", {GEOJSON: None})},
+        {HTTPStatus.OK: Answer("GeoJSON, with `next` as cursor of the next part.", {GEOJSON: Outlines})},
         query=OutlineQuery,
     ),
     Route(

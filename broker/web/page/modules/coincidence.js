@@ -173,8 +173,8 @@ function history(revisions) {
     const before = revisions.find((other) => other.revision === one.revision - 1);
     const moved = before ? Object.entries(FOLLOWED).flatMap(([name, read]) => {
       const [from, till] = [read(before), read(one)];
-      if (from === till || from === undefined || till === undefined) return [];
-      return [`${name === "trigger" ? "trigger’s revision" : words(name)} ${shown(name, from)} → ${shown(name, till)}`];
+      const [old, now] = name === "posterior" ? [probability(from), probability(till)] : [shown(name, from), shown(name, till)];
+      return old === now ? [] : [`${name === "trigger" ? "trigger’s revision" : words(name)} ${old} → ${now}`];
     }) : [];
     return make("li", { value: one.revision },
       make("p", {}, make("span", { class: `tag ${one.state}` }, one.state), " ",

@@ -7,6 +7,16 @@ import { NONE, angle, area, fixed, instant, lapse, plain, probability, unit, wor
 const PROBABILITIES = new Set(["posterior", "posterior_none", "chance_probability", "observed_fraction",
   "credible_level", "credible_level_3d"]);
 
+const LABELS = {
+  delta_t_s: "time after the trigger", area_90_deg2: "90 % area", far_per_year: "false alarms a year",
+  posterior_none: "posterior of none", background_per_deg2_night: "background per deg² and night",
+  credible_level_3d: "credible level in volume", probability_density_per_sr: "probability density",
+  class_posteriors: "posterior by class", decay_index_err: "error of the decay index", colour_mag: "colour",
+  colour_err_mag: "error of the colour", colour_bands: "bands of the colour", onset_after_s: "began after",
+  onset_before_s: "began before", log_likelihood_ratio: "log likelihood ratios",
+};
+const LONG = 28;
+
 /** A value of a field, as a person reads it. */
 export function shown(name, value, unitText = "") {
   if (value === null || value === undefined || value === "") return NONE;
@@ -39,9 +49,10 @@ export async function explained(model, record, names) {
   });
   return make("dl", { class: "explained" }, ...told.map((name) => {
     const property = properties[name] ?? {};
-    return make("div", { "data-field": name },
-      make("dt", {}, words(name)),
-      make("dd", { class: "value" }, shown(name, record[name], property.unit)),
+    const value = shown(name, record[name], property.unit);
+    return make("div", { "data-field": name, class: value.length > LONG ? "long" : null },
+      make("dt", {}, LABELS[name] ?? words(name)),
+      make("dd", { class: "value" }, value),
       make("dd", { class: "meaning" }, property.description ?? "",
         property.source && make("cite", {}, ` ${property.source}`)));
   }));

@@ -90,5 +90,5 @@ export function unit(text) {
 
 /** A name of a field in words. */
 export function words(name) {
-  return name.replace(/_(utc|deg2|deg|mpc|us|s|d)$/, "").replaceAll("_", " ").replace("far per year", "false alarms a year");
+  return name.replace(/_(utc|deg2|deg|mpc|us|s|d)$/, "").replaceAll("_", " ");
 }

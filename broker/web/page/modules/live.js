@@ -39,7 +39,7 @@ export const COLUMNS = [
     value: (row) => row.object_id,
     cell: (row) => make("span", { class: "two" },
       make("a", { href: to.coincidence(row.id) }, row.object_id),
-      make("span", { class: "under only-narrow" }, dot(row.messenger), row.trigger_name)),
+      make("span", { class: "under only-narrow" }, dot(row.messenger), make("span", {}, row.trigger_name))),
   },
   {
     key: "trigger_name", title: "Trigger", hint: "The event whose counterpart it may be", from: "from-medium",
@@ -56,7 +56,7 @@ export const COLUMNS = [
     value: (row) => row.delta_t_s, cell: (row) => lapse(row.delta_t_s),
   },
   {
-    key: "mag", title: "Mag", hint: "Latest matching magnitude", number: true, from: "from-medium",
+    key: "mag", title: "Mag", hint: "Latest matching magnitude", number: true, from: "from-small",
     value: (row) => row.mag, cell: (row) => `${fixed(row.mag)} ${row.band.replace(/^.*(?=.$)/, "")}`,
   },
   {
@@ -75,7 +75,7 @@ export const COLUMNS = [
     cell: (row) => make("time", { datetime: row.changed_utc }, instant(row.changed_utc).slice(5, 16)),
   },
   {
-    key: "state", title: "State", hint: "Where it stands", from: "from-medium",
+    key: "state", title: "State", hint: "Where it stands", from: "from-wide",
     value: (row) => row.state, cell: (row) => make("span", { class: `tag ${row.state}` }, row.state),
   },
 ];
@@ -87,7 +87,7 @@ const TRIGGER_COLUMNS = [
   },
   {
     key: "time", title: "Time (UTC)", value: (row) => row.time_utc,
-    cell: (row) => make("time", { datetime: row.time_utc }, instant(row.time_utc).slice(5)),
+    cell: (row) => make("time", { datetime: row.time_utc }, instant(row.time_utc).slice(5, 16)),
   },
   {
     key: "messenger", title: "Messenger", from: "from-wide", value: (row) => row.messenger,
@@ -106,15 +106,25 @@ const TRIGGER_COLUMNS = [
   },
 ];
 
+const WIDE_PX = 1024;
 const STANDS = { standing: "Those that stand", all: "All", withdrawn: "Withdrawn" };
+
+/** The right ascension, a multiple of 30°, whose opposite is farthest from all that happens: there is the seam. */
+function middleOf({ triggers, coincidences }) {
+  const places = [...[...triggers.values()].map((one) => one.position?.peak_ra_deg), ...[...coincidences.values()].map((one) => one.ra_deg)]
+    .filter((one) => one !== undefined).map((degrees) => (degrees * Math.PI) / 180);
+  if (!places.length) return 180;
+  const sum = (part) => places.reduce((total, one) => total + part(one), 0);
+  const middle = (Math.atan2(sum(Math.sin), sum(Math.cos)) * 180) / Math.PI;
+  return ((Math.round(middle / 30) * 30) % 360 + 360) % 360;
+}
 
 /** The view; `close` ends it. What was chosen in it is kept in `memory`. */
 export function liveView(night, memory) {
   memory.hidden ??= new Set();
   memory.state ??= "standing";
   memory.text ??= "";
-  memory.tab ??= "coincidences";
-  const panel = skyPanel({ label: "Sky map", ...memory.view });
+  const panel = skyPanel({ label: "Sky map", ...(memory.view ?? { centre: [middleOf(night), 0] }) });
   const { sky } = panel;
   const table = new Table({
     caption: "Coincidences, best first", columns: COLUMNS, sort: memory.sort ?? [null, false], compare: byRank,
@@ -125,8 +135,9 @@ export function liveView(night, memory) {
   });
   const state = make("p", { class: "state", role: "status" });
   const legend = make("div", { class: "legend", role: "group", "aria-label": "Messengers that are shown" });
-  const count = make("output", { class: "count" });
-  const body = make("div", { class: "panel-body" });
+  const count = make("span", { class: "count" });
+  const triggerCount = make("span", { class: "count" });
+  const triggerState = make("p", { class: "state", role: "status" });
 
   const find = make("input", {
     type: "search", id: "find", placeholder: "Object or trigger", value: memory.text, "aria-keyshortcuts": "/",
@@ -162,37 +173,20 @@ export function liveView(night, memory) {
     },
   }, make("label", { for: "where" }, "Where"), where, make("button", { type: "submit" }, "Apply"), wrong);
 
-  const tabs = Object.entries({ coincidences: "Coincidences", triggers: "Triggers" }).map(([key, text]) => make("button", {
-    type: "button", role: "tab", id: `tab-${key}`, "aria-controls": "panel",
-    onclick: () => choose(key),
-    onkeydown: (event) => {
-      if (!["ArrowLeft", "ArrowRight"].includes(event.key)) return;
-      choose(key === "triggers" ? "coincidences" : "triggers");
-      document.getElementById(`tab-${memory.tab}`).focus();
-    },
-  }, text, make("span", { class: "many" })));
-  const panelElement = make("div", { id: "panel", role: "tabpanel" }, body);
+  const ofTriggers = make("details", { class: "card list-card", open: memory.open ?? innerWidth >= WIDE_PX,
+    ontoggle: () => (memory.open = ofTriggers.open) },
+  make("summary", {}, make("h2", {}, "Triggers", triggerCount)), triggerState, triggers.element);
   const element = make("div", { class: "live" },
     make("h1", { class: "hidden" }, "Live view"),
-    make("section", { class: "card sky-card", "aria-label": "Sky" }, panel.element, legend),
-    make("section", { class: "card list-card", "aria-label": "Lists" },
-      make("div", { class: "tabs", role: "tablist", "aria-label": "Lists" }, ...tabs), panelElement));
-
-  function choose(key) {
-    memory.tab = key;
-    for (const tab of tabs) {
-      const isChosen = tab.id === `tab-${key}`;
-      tab.setAttribute("aria-selected", String(isChosen));
-      tab.tabIndex = isChosen ? 0 : -1;
-    }
-    panelElement.setAttribute("aria-labelledby", `tab-${key}`);
-    body.replaceChildren(...(key === "triggers" ? [state, triggers.element] : [
+    make("div", { class: "side" },
+      make("section", { class: "card sky-card", "aria-label": "Sky" }, panel.element, legend),
+      ofTriggers),
+    make("section", { class: "card list-card", "aria-labelledby": "list-title" },
+      make("h2", { id: "list-title" }, "Coincidences", count),
       make("div", { class: "filters" },
-        make("label", { class: "hidden", for: "find" }, "Find"), find,
-        make("label", { class: "hidden", for: "stands" }, "State"), stands, count),
-      condition, state, table.element]));
-    update();
-  }
+        make("label", { class: "hidden", for: "find" }, "Find an object or a trigger"), find,
+        make("label", { class: "hidden", for: "stands" }, "State"), stands),
+      condition, state, table.element));
 
   function shownRows() {
     const text = memory.text.trim().toLowerCase();
@@ -203,7 +197,13 @@ export function liveView(night, memory) {
       && (!text || `${row.object_id} ${row.trigger_name} ${row.trigger} ${row.survey}`.toLowerCase().includes(text)));
   }
 
+  let isPlaced = Boolean(memory.view);
   function update() {
+    if (!isPlaced && night.triggers.size) {
+      isPlaced = true;
+      sky.home.centre = [middleOf(night), 0];
+      sky.reset();
+    }
     const rows = shownRows();
     const standing = new Map();
     for (const row of night.coincidences.values()) {
@@ -227,26 +227,30 @@ export function liveView(night, memory) {
       })),
       density: night.density,
     });
-    count.textContent = `${rows.length} of ${night.coincidences.size}`;
-    tabs[0].lastChild.textContent = ` ${rows.length}`;
-    tabs[1].lastChild.textContent = ` ${known.length}`;
+    count.textContent = rows.length === night.coincidences.size ? rows.length : `${rows.length} of ${night.coincidences.size}`;
+    triggerCount.textContent = known.length;
     tell(rows, known, ordered.at(-1));
     legendOf([...night.triggers.values()].map((one) => one.trigger.messenger));
   }
 
   function tell(rows, known, best) {
-    const ofTriggers = memory.tab === "triggers";
-    if (!night.loaded) state.textContent = "Loading …";
-    else if (night.trouble?.refused) state.textContent = "You are not allowed to see this: sign in with a token.";
-    else if (night.trouble) state.textContent = `${night.trouble.message}.`;
-    else if (ofTriggers) state.textContent = known.length ? "" : "No trigger is searched at present. They appear here as notices come.";
-    else if (!night.coincidences.size) state.textContent = "No coincidence yet. They appear here as soon as an alert and a trigger meet.";
-    else state.textContent = rows.length ? "" : "None passes these filters.";
-    state.hidden = !state.textContent;
+    let told = "";
+    if (!night.loaded) told = "Loading …";
+    else if (night.trouble?.refused) told = "You are not allowed to see this: sign in with a token.";
+    else if (night.trouble) told = `${night.trouble.message}.`;
+    const none = night.coincidences.size ? "None passes these filters."
+      : "No coincidence yet. They appear here as soon as an alert and a trigger meet.";
+    say(state, told || (rows.length ? "" : none));
+    say(triggerState, told || (known.length ? "" : "No trigger is searched at present. They appear here as notices come."));
     panel.tell(`${known.length} triggers are searched and ${rows.length} coincidences shown${best
       ? `; the best is ${best.object_id} with ${best.trigger_name}, posterior ${probability(best.posterior)}` : ""}. `
       + "The same is in the lists that follow. Arrow keys turn the sky, plus and minus zoom, brackets step through the "
       + "coincidences, Enter opens one.");
+  }
+
+  function say(place, text) {
+    if (place.textContent !== text) place.textContent = text;
+    place.hidden = !text;
   }
 
   let messengers = "";
@@ -294,19 +298,13 @@ export function liveView(night, memory) {
   }
   const changed = () => update();
   night.addEventListener("change", changed);
-  choose(memory.tab);
+  update();
   return {
     element,
     title: "Starcross",
     keys: {
-      "/": () => {
-        choose("coincidences");
-        find.focus();
-      },
-      w: () => {
-        choose("coincidences");
-        where.focus();
-      },
+      "/": () => find.focus(),
+      w: () => where.focus(),
       s: () => sky.canvas.focus(),
       g: () => sky.into(sky.frame === "galactic" ? "equatorial" : "galactic"),
       p: () => sky.as(sky.projection === "hammer" ? "orthographic" : "hammer"),
@@ -327,7 +325,7 @@ export function liveView(night, memory) {
 
   /** The next row's link gets the focus. */
   function walk(by) {
-    const links = [...body.querySelectorAll("tbody tr > :first-child a")];
+    const links = [...table.body.querySelectorAll("tr > :first-child a")];
     const place = links.indexOf(document.activeElement);
     links[place < 0 ? 0 : Math.max(0, Math.min(links.length - 1, place + by))]?.focus();
   }

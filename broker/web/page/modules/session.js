@@ -42,6 +42,7 @@ export class Session {
     return make("dialog", { "aria-labelledby": "session-title" },
       make("form", { method: "dialog", onsubmit: (event) => this.enter(event) },
         make("h2", { id: "session-title" }, "Sign in"), this.who,
+        make("input", { type: "text", name: "username", autocomplete: "username", hidden: true }),
         make("label", { for: "token" }, "Token"), this.token, this.trouble,
         make("p", { class: "buttons" }, make("button", { type: "submit", class: "primary" }, "Sign in"), this.out,
           make("button", { type: "button", onclick: () => this.dialog.close() }, "Close"))));

@@ -1,7 +1,7 @@
 // The sky on a canvas: density of alerts, contours of triggers, coincidences as marks. Right ascension grows to the left,
 // as one sees it from inside. Everything is kept in the coordinates of the frame; turning is the projection's work.
 
-import { geoAzimuthalEqualAreaRaw, geoCircle, geoDistance, geoGraticule, geoOrthographic, geoPath, geoProjection }
+import { geoAzimuthalEqualAreaRaw, geoDistance, geoGraticule, geoOrthographic, geoPath, geoProjection }
   from "../vendor/d3-geo.js";
 import { FRAMES } from "./frames.js";
 import { corners } from "./healpix.js";
@@ -83,10 +83,7 @@ export class Sky extends EventTarget {
         place: one.peak && from(one.peak),
         levels: one.features.map((feature) => ({
           level: feature.properties.credible_level,
-          shape: {
-            type: "MultiLineString",
-            coordinates: feature.geometry.coordinates.map((line) => line.map(from)),
-          },
+          lines: feature.geometry.coordinates.map((line) => line.map(from)),
         })),
       }));
     }
@@ -151,12 +148,10 @@ export class Sky extends EventTarget {
     stroked(this.plane(), this.colour("--grid-strong"), 1, [1.5, 4]);
     stroked({ type: "Sphere" }, this.colour("--grid-strong"), 1);
     this.drawNumbers(projection);
-    // Lines are of short steps already: nothing is to be put between their points.
-    const fine = geoPath(bare, context);
     for (const { messenger, levels, id } of this.lines ?? []) {
-      for (const { level, shape } of levels) {
+      for (const { level, lines } of levels) {
         context.beginPath();
-        fine(shape);
+        this.trace(lines, bare);
         context.setLineDash(patternOf(messenger));
         context.strokeStyle = this.colour(colourOf(messenger));
         context.lineWidth = (level < 0.7 ? 1.7 : 1.1) + (id === this.hovered?.trigger ? 1 : 0);
@@ -169,6 +164,22 @@ export class Sky extends EventTarget {
     this.drawMarks(bare);
     this.drawNames(projection);
     if (this.scaleBar) this.drawScale();
+  }
+
+  // Lines are of short steps already: d3 has nothing to put between their points, takes ten times as long, and drops
+  // points that are less than 0.2" apart, of which the contours of small regions are made.
+  trace(lines, projection) {
+    const { context } = this;
+    const far = this.projection === "orthographic" ? Infinity : this.width / 4;
+    for (const line of lines) {
+      let before = null;
+      for (const point of line) {
+        const at = this.isSeen(point) ? projection(point) : null;
+        if (at && before && Math.abs(at[0] - before[0]) < far) context.lineTo(at[0], at[1]);
+        else if (at) context.moveTo(at[0], at[1]);
+        before = at;
+      }
+    }
   }
 
   drawDensity(projection) {
@@ -357,7 +368,7 @@ export class Sky extends EventTarget {
     const centre = FRAMES[this.frame].back(this.centre);
     this.frame = frame;
     this.centre = FRAMES[frame].from(centre);
-    if (this.zoom === 1) this.centre = frame === "galactic" ? [0, 0] : [180, 0];
+    if (this.zoom === 1) this.centre = frame === this.home.frame ? [...this.home.centre] : [0, 0];
     this.prepare();
     this.paint();
     this.dispatchEvent(new Event("view"));
@@ -509,8 +520,7 @@ export class Sky extends EventTarget {
     const count = this.marks.length;
     const next = this.marks[place < 0 ? count - 1 : (((place - by) % count) + count) % count];
     this.selected = next.id;
-    const seen = this.current?.([next.ra_deg, next.dec_deg]);
-    if (this.zoom > 1 || this.projection === "orthographic" || !seen) this.towards([next.ra_deg, next.dec_deg]);
+    if (this.zoom > 1 || this.projection === "orthographic") this.towards([next.ra_deg, next.dec_deg]);
     this.dispatchEvent(new CustomEvent("select", { detail: next }));
     this.paint();
   }
@@ -531,6 +541,3 @@ function graticuleOf(scale) {
   return (graticules[step] ??= geoGraticule().step([step, step]).precision(step > 10 ? 3 : step)());
 }
 const graticules = {};
-
-/** A circle on the sky, for pictures of a single position. */
-export const circle = (position, radiusDeg) => geoCircle().center(position).radius(radiusDeg)();
