@@ -55,9 +55,26 @@ def _selection(text: object) -> Selection:
         raise ValueError(str(error)) from None
 
 
-Instant = Annotated[int, BeforeValidator(_instant, json_schema_input_type=str)]
-ObjectKey = Annotated[tuple[str, str], BeforeValidator(_object_key, json_schema_input_type=str)]
-Condition = Annotated[Selection, BeforeValidator(_selection, json_schema_input_type=str)]
+Instant = Annotated[
+    int,
+    BeforeValidator(_instant, json_schema_input_type=str),
+    Field(json_schema_extra={"format": "date-time", "examples": ["2026-10-05T04:30:00Z"]}),
+]
+ObjectKey = Annotated[
+    tuple[str, str],
+    BeforeValidator(_object_key, json_schema_input_type=str),
+    Field(json_schema_extra={"pattern": "^[^:]+:.+$", "examples": ["ztf:ZTF20aaaaaaa"]}),
+]
+Condition = Annotated[
+    Selection,
+    BeforeValidator(_selection, json_schema_input_type=str),
+    Field(json_schema_extra={"format": "condition", "examples": ["credible_level < 0.5 and object.mag < 20"]}),
+]
+Since = Annotated[
+    str,
+    Field(max_length=400, json_schema_extra={"format": "revision", "examples": ["grb-4c634643f9b89c41e3e78f37.r1"]}),
+]
+Cursor = Annotated[str, Field(max_length=40, json_schema_extra={"format": "cursor"})]
 
 
 class FilterQuery(BaseModel):
@@ -96,10 +113,10 @@ class ListQuery(FilterQuery):
     """Which coincidences, and which part of the list."""
 
     revisions: Literal["newest", "all"] = Field("newest", description="Only the newest of each coincidence, or all.")
-    since: str | None = Field(
-        None, max_length=400, description="ID.rREVISION or the IVORN of a VOEvent: all that was stored after it."
+    since: Since | None = Field(
+        None, description="ID.rREVISION or the IVORN of a VOEvent: all that was stored after it."
     )
-    cursor: str | None = Field(None, max_length=40, description="`next` of the answer before: where to go on.")
+    cursor: Cursor | None = Field(None, description="`next` of the answer before: where to go on.")
     limit: int = Field(100, ge=1, le=1000, description="Most entries of an answer.")
 
 

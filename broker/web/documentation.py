@@ -6,12 +6,12 @@ from functools import partial
 from http import HTTPStatus
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
 from aiohttp import web
 
 from broker.web.openapi import document_of
 from broker.web.routes import JSON, Answer, Route, as_text
+from broker.web.site import site_of
 
 DOCUMENT_PATH = "/api/v1/openapi.json"
 _POLICY = "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; frame-ancestors 'none'"
@@ -32,10 +32,10 @@ _START = f"""SwaggerUIBundle({{ url: "{DOCUMENT_PATH}", dom_id: "#swagger-ui", v
 
 def documented(routes: Sequence[Route]) -> list[Route]:
     """The routes, and one for the document of all of them, this one included."""
-    told: dict[str, Any] = {}
+    told: dict[str, str] = {}
 
     async def answer(request: web.Request) -> web.StreamResponse:
-        return as_text(request, told["text"])
+        return as_text(request, told[site_of(request).options.anonymous])
 
     every = [
         *routes,
@@ -49,7 +49,8 @@ def documented(routes: Sequence[Route]) -> list[Route]:
             {HTTPStatus.OK: Answer("OpenAPI 3.1.", {JSON: None})},
         ),
     ]
-    told["text"] = json.dumps(document_of(every))
+    for anonymous in ("read", "none"):
+        told[anonymous] = json.dumps(document_of(every, anonymous=anonymous == "read"))
     return every
 
 

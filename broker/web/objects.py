@@ -63,7 +63,13 @@ class PositionBody(BaseModel):
 class MatchBody(BaseModel):
     """Positions that are asked about."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        json_schema_extra={
+            "examples": [{"positions": [{"ra_deg": 197.45, "dec_deg": -23.38, "time_utc": "2026-10-06T09:00:00Z"}]}]
+        },
+    )
 
     positions: tuple[PositionBody, ...] = Field(
         min_length=1, max_length=MOST_POSITIONS, fail_fast=True, description="Positions."

@@ -13,7 +13,7 @@ from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field
 
 from broker.web.access import PRINCIPAL
-from broker.web.coincidences import ListQuery, start_of
+from broker.web.coincidences import Cursor, ListQuery, start_of
 from broker.web.contours import contours
 from broker.web.cursors import after_of, cursor_of
 from broker.web.geometry import Outlines
@@ -55,7 +55,7 @@ class OutlineQuery(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    cursor: str | None = Field(None, max_length=40, description="`next` of the answer before.")
+    cursor: Cursor | None = Field(None, description="`next` of the answer before.")
     limit: int = Field(50, ge=1, le=200, description="Most triggers of an answer.")
 
 

@@ -13,8 +13,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from broker.web.access import PRINCIPAL, Principal
 from broker.web.coincidence_tables import CSV, VOTABLE, as_table
-from broker.web.coincidences import CoincidenceList, list_text
+from broker.web.coincidences import CoincidenceList, Cursor, Since, list_text
 from broker.web.cursors import after_of
+from broker.web.geometry import Contours, CoverageMap
 from broker.web.problems import Problem
 from broker.web.queries import SCANNED_AT_ONCE, Filter
 from broker.web.reading import read_engine
@@ -36,6 +37,7 @@ from broker.web.upload_requests import (
     FILE_TYPES,
     FORM_TYPE,
     PositionRequest,
+    SkymapForm,
     Understood,
     UploadSettings,
     understood,
@@ -100,7 +102,7 @@ class TableQuery(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     format: Literal["json", "csv", "votable"] = Field("json", description="CSV and VOTable hold all, best first.")
-    cursor: str | None = Field(None, max_length=40, description="`next` of the answer before; JSON only.")
+    cursor: Cursor | None = Field(None, description="`next` of the answer before; JSON only.")
     limit: int = Field(100, ge=1, le=1000, description="Most entries of an answer in JSON.")
 
 
@@ -109,7 +111,7 @@ class EventQuery(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    since: str | None = Field(None, max_length=400, description="ID.rREVISION: begin with what was stored after it.")
+    since: Since | None = Field(None, description="ID.rREVISION: begin with what was stored after it.")
     last_event_id: str | None = Field(None, pattern=r"^\d{1,18}$", description="As the header Last-Event-ID.")
 
 
@@ -327,7 +329,7 @@ def _accepted(request: web.Request) -> str:
 
 _TABLES = {"csv": CSV, "votable": VOTABLE}
 _ENDINGS = {CSV: "csv", VOTABLE: "xml"}
-_BODY = {FORM_TYPE: None, JSON: PositionRequest, **dict.fromkeys(FILE_TYPES)}
+_BODY = {FORM_TYPE: SkymapForm, JSON: PositionRequest, **dict.fromkeys(FILE_TYPES)}
 _PLACE = "/api/v1/skymaps/{id}"
 _PARTS = {"id": Part("Id of the sky map, as the answer to its upload had it.", "0123456789abcdef")}
 _REFUSED = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.CONFLICT, HTTPStatus.INSUFFICIENT_STORAGE)
@@ -418,7 +420,7 @@ ROUTES = (
         _moc,
         "A credible region of an uploaded sky map as coverage map",
         Scope.READ,
-        {HTTPStatus.OK: Answer("An IVOA MOC in JSON.", {JSON: None})},
+        {HTTPStatus.OK: Answer("An IVOA MOC in JSON.", {JSON: CoverageMap})},
         parts=_PARTS,
         query=MocQuery,
     ),
@@ -429,7 +431,7 @@ ROUTES = (
         _contours,
         "Contours of an uploaded sky map",
         Scope.READ,
-        {HTTPStatus.OK: Answer("GeoJSON; longitude is right ascension from -180 to 180 degrees.", {GEOJSON: None})},
+        {HTTPStatus.OK: Answer("GeoJSON; longitude is right ascension from -180 to 180 degrees.", {GEOJSON: Contours})},
         parts=_PARTS,
         query=ContourQuery,
     ),

@@ -10,28 +10,27 @@ from aiohttp_sse import EventSourceResponse
 from pydantic import Field
 
 from broker.web.access import PRINCIPAL
-from broker.web.coincidences import FilterQuery, number_since
+from broker.web.coincidences import FilterQuery, Since, number_since
 from broker.web.hub import Full, TooSlow
 from broker.web.problems import Problem
 from broker.web.queries import Filter, Found
-from broker.web.routes import SECURITY_HEADERS, Answer, Route, asked
+from broker.web.routes import EVENTS, SECURITY_HEADERS, Answer, Part, Route, asked
 from broker.web.site import site_of
 from broker.web.tokens import Scope
 
-EVENTS = "text/event-stream"
 IDLE_S = 15.0
 """A comment is sent so often, so that proxies keep the connection and one that is gone is noticed."""
 SEND_S = 30.0
 """Whoever takes nothing for so long is dropped."""
 MOST_DIGITS = 19
+LAST_EVENT = "Last-Event-ID"
+LAST_EVENT_PART = Part("Id of the last event that was received: what was stored after it comes first.", "1042")
 
 
 class StreamQuery(FilterQuery):
     """Which revisions, and where to begin."""
 
-    since: str | None = Field(
-        None, max_length=400, description="ID.rREVISION or an IVORN: begin with what was stored after it."
-    )
+    since: Since | None = Field(None, description="ID.rREVISION or an IVORN: begin with what was stored after it.")
     last_event_id: str | None = Field(
         None, pattern=r"^\d{1,18}$", description="As the header Last-Event-ID, which comes before it."
     )
@@ -81,9 +80,9 @@ async def _tell(response: EventSourceResponse, revisions: AsyncGenerator[tuple[l
 async def beginning(request: web.Request, since: str | None, last_event_id: str | None) -> int:
     """Behind which number a stream begins: where a listener was, else now."""
     site = site_of(request)
-    told = request.headers.get("Last-Event-ID", "") or last_event_id or ""
-    if told.isdigit() and len(told) < MOST_DIGITS:
-        return int(told)
+    told = request.headers.get(LAST_EVENT, "") or last_event_id or ""
+    if told.isascii() and told.isdigit() and len(told) < MOST_DIGITS:
+        return min(int(told), await site.questions.last())  # of another store than this, it may be beyond the end
     if since is not None:
         return await number_since(site, since, request[PRINCIPAL])
     return await site.questions.last()
@@ -104,6 +103,8 @@ ROUTES = (
         "Revisions as they are stored, as server-sent events",
         Scope.READ,
         {HTTPStatus.OK: Answer("Events, for as long as you like.", {EVENTS: None})},
+        headers={LAST_EVENT: LAST_EVENT_PART},
         query=StreamQuery,
+        errors=[HTTPStatus.SERVICE_UNAVAILABLE],
     ),
 )

@@ -15,9 +15,10 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from broker.web.access import PRINCIPAL, Principal
 from broker.web.contours import contours
+from broker.web.geometry import Contours, CoverageMap
 from broker.web.problems import Problem
 from broker.web.reading import read_engine
-from broker.web.routes import GEOJSON, JSON, Answer, Route, as_json, as_text, asked
+from broker.web.routes import GEOJSON, JSON, Answer, Part, Route, as_json, as_text, asked
 from broker.web.site import Site, site_of
 from broker.web.tokens import Scope
 from matchers.engine import Engine
@@ -30,6 +31,7 @@ from schemas.sky import SkyMap
 from schemas.times import iso_from_us
 
 Level = Annotated[float, Field(gt=0, lt=1)]
+_PARTS = {"id": Part("Id of the trigger: its namespace and the observatory's own identifier.", "fermi-gbm:812960656")}
 
 
 def _levels(text: object) -> tuple[float, ...]:
@@ -96,7 +98,9 @@ class TriggerQuery(BaseModel):
 
     messenger: Messenger | None = Field(None, description="What carried the news.")
     searched: bool | None = Field(None, description="True: only those with an open window.")
-    cursor: str | None = Field(None, max_length=300, description="`next` of the answer before.")
+    cursor: Annotated[str, Field(max_length=300, json_schema_extra={"format": "cursor"})] | None = Field(
+        None, description="`next` of the answer before."
+    )
     limit: int = Field(100, ge=1, le=1000, description="Most entries of an answer.")
 
 
@@ -115,7 +119,11 @@ class ContourQuery(BaseModel):
 
     levels: Annotated[
         tuple[Level, ...], Field(min_length=1, max_length=10), BeforeValidator(_levels, json_schema_input_type=str)
-    ] = Field((0.5, 0.9), description="Their credible levels, with commas between them.")
+    ] = Field(
+        (0.5, 0.9),
+        description="Their credible levels, with commas between them.",
+        json_schema_extra={"default": "0.5,0.9"},
+    )
 
 
 def seen(engine: Engine, trigger_id: str, principal: Principal) -> Trigger:
@@ -278,6 +286,7 @@ ROUTES = (
         "A trigger with its notices",
         Scope.READ,
         {HTTPStatus.OK: Answer("The trigger.", {JSON: TriggerHistory})},
+        parts=_PARTS,
     ),
     Route(
         "GET",
@@ -286,7 +295,8 @@ ROUTES = (
         _moc,
         "A credible region as coverage map",
         Scope.READ,
-        {HTTPStatus.OK: Answer("An IVOA MOC in JSON.", {JSON: None})},
+        {HTTPStatus.OK: Answer("An IVOA MOC in JSON.", {JSON: CoverageMap})},
+        parts=_PARTS,
         query=MocQuery,
     ),
     Route(
@@ -296,7 +306,8 @@ ROUTES = (
         _contours,
         "Contours of credible levels",
         Scope.READ,
-        {HTTPStatus.OK: Answer("GeoJSON; longitude is right ascension from -180 to 180 degrees.", {GEOJSON: None})},
+        {HTTPStatus.OK: Answer("GeoJSON; longitude is right ascension from -180 to 180 degrees.", {GEOJSON: Contours})},
+        parts=_PARTS,
         query=ContourQuery,
     ),
 )

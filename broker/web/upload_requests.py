@@ -65,11 +65,39 @@ class UploadSettings(BaseModel):
         )
 
 
+class SkymapForm(UploadSettings):
+    """An upload as a form, as browsers and ``curl -F`` send it."""
+
+    skymap: Annotated[
+        str,
+        WithJsonSchema({"type": "string", "format": "binary", "contentMediaType": "application/octet-stream"}),
+    ] = Field(description="The file: a sky map or coverage map, gzipped or not.")
+
+
 class PositionRequest(UploadSettings):
     """An upload without a file: one of cone, ellipse, moc, lvk and url."""
 
-    cone: ConeDocument | None = None
-    ellipse: EllipseDocument | None = None
+    model_config = ConfigDict(
+        json_schema_extra={
+            "oneOf": [
+                {"required": [name], "properties": {name: {"type": kind}}}
+                for name, kind in (
+                    ("cone", "object"), ("ellipse", "object"), ("moc", "object"), ("lvk", "object"), ("url", "string")
+                )
+            ],
+            "examples": [
+                {
+                    "name": "a burst",
+                    "messenger": "gamma-ray",
+                    "trigger_time": "2026-10-06T06:24:11Z",
+                    "cone": {"ra_deg": 187.7, "dec_deg": 12.4, "radius_deg": 3.0},
+                }
+            ],
+        }
+    )  # fmt: skip
+
+    cone: ConeDocument | None = Field(None, description="A position with a circular error.")
+    ellipse: EllipseDocument | None = Field(None, description="A position with an elliptical error.")
     moc: Coverage | None = Field(None, description="A coverage map (IVOA MOC) in JSON: cells by order.")
     lvk: dict[str, Any] | None = Field(None, description="An LVK alert with its sky map, as GCN sends it.")
     url: str | None = Field(None, max_length=2048, description="Where the file is, on a host that is allowed.")
