@@ -49,6 +49,7 @@ async def serving(service: Service) -> AsyncIterator[WebServer]:
         )
         site = Site(service, options, tokens, questions, hub, Uploads(options), fetcher, WallClock())
         app = make_app(site, ROUTES)
+        app.on_shutdown.append(lambda _: hub.close())  # so that whoever follows is told, and not waited for
         add_documentation(app)
         add_pages(app)
         service.changed.append(hub.stored)

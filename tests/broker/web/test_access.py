@@ -4,7 +4,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
-from broker.web.access import COOKIE, Principal, admission, required
+from broker.web.access import COOKIE, PRINCIPAL, Principal, admission, required
 from broker.web.problems import told_as_problems
 from broker.web.tokens import Scope, Tokens
 
@@ -30,11 +30,11 @@ async def ask(tokens):
             return web.json_response({"owner": principal.owner, "token": principal.token_id})
 
         app = web.Application(middlewares=[told_as_problems, admission(find, lambda: NOW_US, anonymous=anonymous)])
-        app.router.add_route("*", "/", handler)
+        app.router.add_route("*", "/api/", handler)
         client = TestClient(TestServer(app))
         await client.start_server()
         opened.append(client)
-        return await client.request(method, "/", **given)
+        return await client.request(method, "/api/", **given)
 
     yield asking
     for client in opened:
@@ -155,3 +155,21 @@ def test_what_is_private_is_seen_by_its_owner_and_the_administrator(principal, s
 async def test_who_asks_is_told_to_the_handler(ask, tokens):
     text, made = tokens.make("ada", [Scope.READ], NOW_US)
     assert await (await ask(Scope.READ, headers=bearer(text))).json() == {"owner": "ada", "token": made.id}
+
+
+async def test_the_page_itself_is_for_everybody_whatever_the_cookie(tokens):
+    async def find(text):
+        return tokens.find(text, NOW_US)
+
+    async def handler(request):
+        return web.json_response({"scopes": sorted(request[PRINCIPAL].scopes)})
+
+    app = web.Application(
+        middlewares=[told_as_problems, admission(find, lambda: NOW_US, anonymous=frozenset({Scope.READ}))]
+    )
+    app.router.add_get("/", handler)
+    async with TestClient(TestServer(app)) as client:
+        answer = await client.get("/", cookies={COOKIE: "st_0123456789ab_" + "x" * 43})
+        assert (answer.status, await answer.json()) == (200, {"scopes": []})
+        refused = await client.get("/", headers=bearer("st_0123456789ab_" + "x" * 43))
+        assert refused.status == 401
