@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, models_json_schema
 
 from broker.web.problems import CONTENT_TYPE
-from broker.web.routes import JSON, Answer, Route
+from broker.web.routes import FORM, JSON, Answer, Route
 from broker.web.tokens import Scope
 
 Schema = dict[str, Any]
@@ -89,6 +89,9 @@ def document_of(routes: Sequence[Route], *, anonymous: bool) -> Schema:
     for route in routes:
         operation = _operation(route, schemas, definitions, anonymous=anonymous)
         paths.setdefault(_PART.sub(r"{\1}", route.path), {})[route.method.lower()] = operation
+    for form in _forms(routes):
+        told = definitions[schemas[form, "validation"]["$ref"].rpartition("/")[2]]
+        told["properties"] = {name: _without_null(field) for name, field in told["properties"].items()}
     of_queries = {schemas[route.query, "validation"]["$ref"] for route in routes if route.query is not None}
     return {
         "openapi": "3.1.0",
@@ -123,6 +126,10 @@ def _models(routes: Sequence[Route]) -> Iterator[tuple[type[BaseModel], JsonSche
         yield from ((model, "validation") for model in route.body.values() if model is not None)
         for answer in route.answers.values():
             yield from ((model, "serialization") for model in answer.content.values() if model is not None)
+
+
+def _forms(routes: Sequence[Route]) -> set[type[BaseModel]]:
+    return {model for route in routes for kind, model in route.body.items() if model and kind == FORM}
 
 
 def _schemas(routes: Sequence[Route]) -> tuple[Mapping[Any, Any], dict[str, Schema]]:
@@ -259,7 +266,7 @@ def _described(schema: Schema, definitions: Mapping[str, Schema]) -> Schema:
 
 
 def _without_null(field: Schema) -> Schema:
-    """What a parameter is if it is given: there is no null in a query."""
+    """What a parameter or a field is if it is given: there is no null in queries and forms."""
     given = dict(field)
     options = [option for option in given.pop("anyOf", ()) if option.get("type") != "null"]
     given |= options[0] if len(options) == 1 else {"anyOf": options} if options else {}

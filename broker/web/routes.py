@@ -19,6 +19,7 @@ Model = TypeVar("Model", bound=BaseModel)
 JSON = "application/json"
 GEOJSON = "application/geo+json"
 EVENTS = "text/event-stream"
+FORM = "multipart/form-data"
 LARGEST_JSON_BYTES = 1 << 20
 _CHUNK_BYTES = 1 << 16
 """Of a request; files are not JSON."""
@@ -135,7 +136,7 @@ async def body_of(request: web.Request, model: type[Model]) -> Model:
             body = await read_up_to(request.content.read, LARGEST_JSON_BYTES)
     except TimeoutError:
         raise Problem(HTTPStatus.REQUEST_TIMEOUT, f"the body did not come within {_BODY_S:g} s") from None
-    return await asyncio.to_thread(_validated, body, model)
+    return await asyncio.to_thread(read_json, body, model, _LIMITS)
 
 
 async def read_up_to(read: Callable[[int], Awaitable[bytes]], bytes_max: int) -> bytes:
@@ -154,15 +155,28 @@ async def read_up_to(read: Callable[[int], Awaitable[bytes]], bytes_max: int) ->
     return bytes(body)
 
 
-def _validated(body: bytes, model: type[Model]) -> Model:
-    return checked(parse_json_object(body, _LIMITS), model, "body")
+def read_json(body: bytes, model: type[Model], limits: JsonLimits) -> Model:
+    """A model of JSON, in bounds and of exactly the types that the document tells; belongs in a thread.
+
+    Raises
+    ------
+    BadInput
+        If it is no JSON object within the bounds.
+    Problem
+        422, naming each place that is wrong.
+    """
+    return _made(parse_json_object(body, limits), lambda: model.model_validate_json(body, strict=True), "body")
 
 
 def checked(given: Mapping[str, Any], model: type[Model], where: str) -> Model:
-    """A model of what was given; a `Problem` of status 422 if it makes none."""
+    """A model of what was given, of texts; a `Problem` of status 422 if it makes none."""
+    return _made(given, lambda: model.model_validate(given), where)
+
+
+def _made(given: Mapping[str, Any], make: Callable[[], Model], where: str) -> Model:
     try:
         _require_few_names(given)
-        return model.model_validate(given)
+        return make()
     except ValidationError as error:
         raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, f"the {where} is wrong", errors=places(error, where)) from None
     except _Crowded as error:

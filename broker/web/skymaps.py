@@ -19,7 +19,7 @@ from broker.web.geometry import Contours, CoverageMap
 from broker.web.problems import Problem
 from broker.web.queries import SCANNED_AT_ONCE, Filter
 from broker.web.reading import read_engine
-from broker.web.routes import EVENTS, GEOJSON, JSON, Answer, Part, Route, as_json, as_text, asked
+from broker.web.routes import EVENTS, FORM, GEOJSON, JSON, Answer, Part, Route, as_json, as_text, asked
 from broker.web.site import Site, site_of
 from broker.web.stream import LAST_EVENT, LAST_EVENT_PART, beginning, follow
 from broker.web.tokens import Scope
@@ -35,7 +35,6 @@ from broker.web.triggers import (
 )
 from broker.web.upload_requests import (
     FILE_TYPES,
-    FORM_TYPE,
     PositionRequest,
     SkymapForm,
     Understood,
@@ -329,7 +328,7 @@ def _accepted(request: web.Request) -> str:
 
 _TABLES = {"csv": CSV, "votable": VOTABLE}
 _ENDINGS = {CSV: "csv", VOTABLE: "xml"}
-_BODY = {FORM_TYPE: SkymapForm, JSON: PositionRequest, **dict.fromkeys(FILE_TYPES)}
+_BODY = {FORM: SkymapForm, JSON: PositionRequest, **dict.fromkeys(FILE_TYPES)}
 _PLACE = "/api/v1/skymaps/{id}"
 _PARTS = {"id": Part("Id of the sky map, as the answer to its upload had it.", "0123456789abcdef")}
 _REFUSED = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.CONFLICT, HTTPStatus.INSUFFICIENT_STORAGE)

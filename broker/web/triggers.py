@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import json
+import re
 from collections.abc import Mapping, Sequence
 from heapq import nsmallest
 from http import HTTPStatus
@@ -31,10 +32,13 @@ from schemas.sky import SkyMap
 from schemas.times import iso_from_us
 
 Level = Annotated[float, Field(gt=0, lt=1)]
+_LEVELS = r"^0\.[0-9]{0,8}[1-9]0?(,0\.[0-9]{0,8}[1-9]0?){0,9}$"
 _PARTS = {"id": Part("Id of the trigger: its namespace and the observatory's own identifier.", "fermi-gbm:812960656")}
 
 
 def _levels(text: object) -> tuple[float, ...]:
+    if not re.fullmatch(_LEVELS, str(text)):
+        raise ValueError("expected numbers between 0 and 1 with commas between them, such as 0.5,0.9")
     return tuple(float(part) for part in str(text).split(","))
 
 
@@ -98,7 +102,7 @@ class TriggerQuery(BaseModel):
 
     messenger: Messenger | None = Field(None, description="What carried the news.")
     searched: bool | None = Field(None, description="True: only those with an open window.")
-    cursor: Annotated[str, Field(max_length=300, json_schema_extra={"format": "cursor"})] | None = Field(
+    cursor: Annotated[str, Field(max_length=300, json_schema_extra={"format": "trigger-cursor"})] | None = Field(
         None, description="`next` of the answer before."
     )
     limit: int = Field(100, ge=1, le=1000, description="Most entries of an answer.")
@@ -117,12 +121,10 @@ class ContourQuery(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    levels: Annotated[
-        tuple[Level, ...], Field(min_length=1, max_length=10), BeforeValidator(_levels, json_schema_input_type=str)
-    ] = Field(
+    levels: Annotated[tuple[Level, ...], BeforeValidator(_levels, json_schema_input_type=str)] = Field(
         (0.5, 0.9),
         description="Their credible levels, with commas between them.",
-        json_schema_extra={"default": "0.5,0.9"},
+        json_schema_extra={"default": "0.5,0.9", "pattern": _LEVELS},
     )
 
 

@@ -5,7 +5,7 @@ Bodies are read as they come and no further than the limit; nothing is unpacked 
 
 import asyncio
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Annotated, Any, Self, cast
 
@@ -15,8 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, WithJsonSc
 
 from bridges.map_fetcher import FetchError, MapFetcher
 from broker.web.problems import Problem
-from broker.web.routes import checked, read_up_to
-from schemas.bounded_json import JsonLimits, parse_json_object
+from broker.web.routes import FORM, JSON, asked, checked, read_json, read_up_to
+from schemas.bounded_json import JsonLimits
 from schemas.densities import skymap_of
 from schemas.localisation import Cone, Ellipse, InlineMap
 from schemas.lvk import is_lvk, lvk_notice
@@ -26,8 +26,6 @@ from schemas.skymap import MapLimits, read_skymap, read_skymap_header
 from schemas.times import us_from_iso
 from schemas.upload import ConeDocument, EllipseDocument, SearchDocument
 
-JSON_TYPE = "application/json"
-FORM_TYPE = "multipart/form-data"
 FILE_TYPES = ("application/fits", "image/fits", "application/octet-stream", "application/gzip", "application/x-gzip")
 FILE_FIELD = "skymap"
 _FIELD_BYTES = 4096
@@ -49,7 +47,9 @@ class UploadSettings(BaseModel):
 
     name: Name = Field("", description="What it is to be called; by default what the file says.")
     trigger_time: Annotated[str, StringConstraints(max_length=40)] | None = Field(
-        None, description="Instant of the event (UTC); by default what the file says."
+        None,
+        description="Instant of the event (UTC); by default what the file says.",
+        json_schema_extra={"format": "date-time", "examples": ["2026-10-06T06:24:11Z"]},
     )
     messenger: Messenger = Field(Messenger.GRAVITATIONAL_WAVE, description="What carried the news.")
     before_s: float = Field(0.0, ge=0, le=366 * 86_400, description="The window begins so long before the event.")
@@ -149,23 +149,26 @@ class Understood:
 
 
 async def wanted_of(request: web.Request, fetcher: MapFetcher, bytes_max: int) -> Wanted:
-    """Read a request.
+    """Read a request. Settings may stand in the query, and in a form or JSON, which count more.
 
     Raises
     ------
     Problem
         413, 415 or 422, saying what is wrong.
     """
-    if request.content_type == FORM_TYPE:
-        return await _of_form(request, bytes_max)
-    if request.content_type == JSON_TYPE:
+    beside = asked(request, UploadSettings)
+    if request.content_type == FORM:
+        wanted = await _of_form(request, bytes_max)
+    elif request.content_type == JSON:
         body = await _body(request, bytes_max)
-        return await _of_json(await asyncio.to_thread(_position_request, body, bytes_max), fetcher)
-    if request.content_type in FILE_TYPES:
-        settings = checked(dict(request.query), UploadSettings, "query")
-        return Wanted(settings, await _body(request, bytes_max))
-    known = ", ".join((FORM_TYPE, JSON_TYPE, *FILE_TYPES))
-    raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"expected {known} (given: {request.content_type})")
+        wanted = await _of_json(await asyncio.to_thread(_position_request, body, bytes_max), fetcher)
+    elif request.content_type in FILE_TYPES:
+        wanted = Wanted(UploadSettings(), await _body(request, bytes_max))
+    else:
+        known = ", ".join((FORM, JSON, *FILE_TYPES))
+        raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"expected {known} (given: {request.content_type})")
+    said = wanted.settings.model_dump(exclude_unset=True)
+    return replace(wanted, settings=beside.model_copy(update=said))
 
 
 def understood(wanted: Wanted, limits: MapLimits) -> Understood:
@@ -213,7 +216,7 @@ def wrong(place: str, detail: str) -> Problem:
 
 
 async def _of_json(asked: PositionRequest, fetcher: MapFetcher) -> Wanted:
-    settings = UploadSettings.model_validate(asked.model_dump(include=set(UploadSettings.model_fields)))
+    settings = UploadSettings(**asked.model_dump(include=set(UploadSettings.model_fields), exclude_unset=True))
     if asked.cone is not None:
         return Wanted(settings, asked.cone.localisation())
     if asked.ellipse is not None:
@@ -306,5 +309,4 @@ def _require_length(request: web.Request, bytes_max: int) -> None:
 
 
 def _position_request(body: bytes, bytes_max: int) -> PositionRequest:
-    record = parse_json_object(body, JsonLimits(bytes=bytes_max, depth=_JSON_DEPTH))
-    return checked(record, PositionRequest, "body")
+    return read_json(body, PositionRequest, JsonLimits(bytes=bytes_max, depth=_JSON_DEPTH))
