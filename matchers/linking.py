@@ -20,6 +20,7 @@ from schemas.product import overlap, product
 from schemas.records import Link, Messenger, Trigger
 from schemas.sky import SkyMap
 from schemas.times import US_PER_S
+from schemas.upload import MISSION as UPLOADED
 
 CITED: Final = "cited"
 TIME_AND_SKY: Final = "time and sky"
@@ -179,9 +180,14 @@ def _compared(one: Trigger, other: Trigger, options: LinkOptions) -> _Finding | 
 
 
 def _may_be_one(one: Trigger, other: Trigger) -> bool:
-    """Neither is taken back, and both are for the same eyes and of the same sky, the real one or that of tests."""
+    """Neither is taken back, and both are for the same eyes and of the same sky, the real one or that of tests.
+
+    An upload stands for itself: it is often a copy of an observatory's map, which would then count twice, and whoever
+    may upload may not change what observatories say.
+    """
     return (
         one.id != other.id
+        and UPLOADED not in {one.mission, other.mission}
         and one.test == other.test
         and one.private_to == other.private_to
         and not any(trigger.retracted or trigger.astrophysical is False for trigger in (one, other))

@@ -150,6 +150,13 @@ class Site:
         assert receipt.rejected == ()
 
 
+def form(body: bytes, file_name: str = "map.fits", **fields: str) -> aiohttp.FormData:
+    """A form as a browser or curl sends it."""
+    made = aiohttp.FormData(fields)
+    made.add_field("skymap", body, filename=file_name)
+    return made
+
+
 def alert(name: str, ra_deg: float, dec_deg: float, *, hours: float = 0.0, candid: int = 0) -> dict[str, Any]:
     """A detection of a new object so many hours after `JD`."""
     jd = JD + hours / 24

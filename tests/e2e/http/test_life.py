@@ -1,4 +1,4 @@
-"""What becomes of an upload: searched at once and from then on, corrected, withdrawn, and still there after a restart."""
+"""What becomes of an upload: searched at once and later, corrected, withdrawn, and still there after a restart."""
 
 import pytest
 
@@ -16,7 +16,9 @@ def names(document):
 async def test_an_upload_finds_what_is_stored_and_what_comes_later(tmp_path):
     async with site(tmp_path) as here:
         ada = here.person("ada")
-        await here.alerts(alert("ZTF20inside", *NEAR), alert("ZTF20outside", *FAR), alert("ZTF20early", 150.0, -12.0, hours=-3))
+        await here.alerts(
+            alert("ZTF20inside", *NEAR), alert("ZTF20outside", *FAR), alert("ZTF20early", 150.0, -12.0, hours=-3)
+        )
         made = await ada.upload(cone=CONE, name="a burst", level=0.9)
         assert (names(made), made["name"], made["owner"], made["private"]) == (["ZTF20inside"], "a burst", "ada", False)
         assert made["trigger"] == f"upload:{made['id']}"
@@ -100,6 +102,21 @@ async def test_other_matchers_leave_uploads_alone_and_it_leaves_notices_alone(tm
             assert [window["matcher"] for window in told["windows"]] == ["upload"]
 
 
+async def test_an_upload_changes_nothing_that_observatories_said(tmp_path):
+    """Even one that says the same: it would be linked, and its map be counted twice."""
+    notice = packet(112, {"TrigID": 600117987}, position=(150.0, -12.0), radius=2.0, time="2020-01-01T05:00:00")
+    async with site(tmp_path, text="[triggers]\ninclude_tests = true\n") as here:
+        ada = here.person("ada")
+        await here.take(notice)
+        await here.alerts(alert("ZTF20inside", *NEAR))
+        before = await ada.got("coincidences", params={"revisions": "all"})
+        assert [one["matcher"] for one in before["items"]] == ["grb"]
+        await ada.upload(cone={"ra_deg": 150.0, "dec_deg": -13.0, "radius_deg": 1.0}, messenger="gravitational-wave")
+        await ada.upload(cone={"ra_deg": 150.0, "dec_deg": -13.0, "radius_deg": 1.0}, messenger="gamma-ray")
+        after = await ada.got("coincidences", params={"revisions": "all", "matcher": "grb"})
+        assert after == before
+
+
 @pytest.mark.parametrize(("new_object", "found"), [(True, []), (False, ["ZTF20old"])])
 async def test_objects_that_were_there_before_are_found_if_they_are_asked_for(tmp_path, new_object, found):
     async with site(tmp_path) as here:
@@ -116,8 +133,8 @@ async def test_nobody_who_sends_notices_makes_or_changes_an_upload(tmp_path):
         own = notices[0].message.body
         forged = own.replace(b'"serial":1', b'"serial":9').replace(b'"name":"mine"', b'"name":"forged"')
         gcn = (
-            b'{"$schema": "https://gcn.nasa.gov/schema/v6.1.0/gcn/notices/upload/alert.schema.json", "mission": "upload",'
-            b'"id": ["%s"], "trigger_time": "2020-01-01T05:00:00Z", "alert_datetime": "2020-01-01T05:01:00Z",'
+            b'{"$schema": "https://gcn.nasa.gov/schema/v6.1.0/gcn/notices/upload/alert.schema.json",'
+            b'"mission": "upload", "id": ["%s"], "trigger_time": "2020-01-01T05:00:00Z", "alert_datetime": "2020-01-01T05:01:00Z",'
             b'"ra": 10, "dec": 10, "ra_dec_error": 1}' % made["id"].encode()
         )
         voevent = packet(None, {"TrigID": made["id"]}, ivorn="ivo://upload#x", time="2020-01-01T05:00:00")
