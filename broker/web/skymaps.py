@@ -134,7 +134,8 @@ async def _put(request: web.Request) -> web.StreamResponse:
         trigger = await _owned(site, upload_id, principal)
         # What was private stays so: others must not learn of it by a better map. What was public they know.
         if read.settings.private and not trigger.private_to:
-            raise wrong("private", "this sky map is public and was seen: delete it, and upload a private one")
+            detail = "this sky map is public and was seen: delete it, and upload a private one"
+            raise Problem(HTTPStatus.CONFLICT, detail)
         settings = read.settings.model_copy(update={"private": bool(trigger.private_to)})
         serial = trigger.notice.serial + 1
         better = replace(read, settings=settings)

@@ -14,6 +14,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, WithJsonSchema, model_validator
 
 from bridges.map_fetcher import FetchError, MapFetcher
+from broker.web.coincidences import Instant
 from broker.web.problems import Problem
 from broker.web.routes import FORM, JSON, asked, checked, read_json, read_up_to
 from schemas.bounded_json import JsonLimits
@@ -23,7 +24,6 @@ from schemas.lvk import is_lvk, lvk_notice
 from schemas.records import Message, Messenger
 from schemas.sky import SkyMap
 from schemas.skymap import MapLimits, read_skymap, read_skymap_header
-from schemas.times import us_from_iso
 from schemas.upload import ConeDocument, EllipseDocument, SearchDocument
 
 FILE_TYPES = ("application/fits", "image/fits", "application/octet-stream", "application/gzip", "application/x-gzip")
@@ -35,7 +35,15 @@ _LONGEST_NAME = 1000
 Name = Annotated[str, StringConstraints(strip_whitespace=True, max_length=100, pattern=r"^[^\x00-\x1f\x7f]*$")]
 Coverage = Annotated[
     dict[str, Any],
-    WithJsonSchema({"type": "object", "additionalProperties": {"type": "array", "items": {"type": "integer"}}}),
+    WithJsonSchema(
+        {
+            "type": "object",
+            "propertyNames": {"pattern": "^[12]?[0-9]$"},
+            "additionalProperties": {"type": "array", "items": {"type": "integer", "minimum": 0}},
+            "minProperties": 1,
+            "examples": [{"6": [24576, 24577]}],
+        }
+    ),
 ]
 """Read as a map's file is, in bounds."""
 
@@ -46,11 +54,7 @@ class UploadSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     name: Name = Field("", description="What it is to be called; by default what the file says.")
-    trigger_time: Annotated[str, StringConstraints(max_length=40)] | None = Field(
-        None,
-        description="Instant of the event (UTC); by default what the file says.",
-        json_schema_extra={"format": "date-time", "examples": ["2026-10-06T06:24:11Z"]},
-    )
+    trigger_time: Instant | None = Field(None, description="Instant of the event (UTC); by default what the file says.")
     messenger: Messenger = Field(Messenger.GRAVITATIONAL_WAVE, description="What carried the news.")
     before_s: float = Field(0.0, ge=0, le=366 * 86_400, description="The window begins so long before the event.")
     after_d: float = Field(20.0, gt=0, le=366, description="The window ends so long after the event.")
@@ -100,7 +104,9 @@ class PositionRequest(UploadSettings):
     ellipse: EllipseDocument | None = Field(None, description="A position with an elliptical error.")
     moc: Coverage | None = Field(None, description="A coverage map (IVOA MOC) in JSON: cells by order.")
     lvk: dict[str, Any] | None = Field(None, description="An LVK alert with its sky map, as GCN sends it.")
-    url: str | None = Field(None, max_length=2048, description="Where the file is, on a host that is allowed.")
+    url: Annotated[str, Field(max_length=2048, json_schema_extra={"format": "map-url"})] | None = Field(
+        None, description="Where the file is, on a host that is allowed."
+    )
 
     @model_validator(mode="after")
     def _one_position(self) -> Self:
@@ -195,19 +201,10 @@ def understood(wanted: Wanted, limits: MapLimits) -> Understood:
         localisation: Cone | Ellipse | InlineMap = InlineMap(position)
     else:
         skymap, localisation = skymap_of(position), position
-    trigger_us = _instant(settings.trigger_time, time_us)
-    return Understood(settings, localisation, skymap, _plain(name), trigger_us, _plain(wanted.file_name))
-
-
-def _instant(given: str | None, told_us: int | None) -> int:
-    if given is not None:
-        try:
-            return us_from_iso(given)
-        except ValueError as error:
-            raise wrong("trigger_time", f"{error}") from None
-    if told_us is None:
+    trigger_us = time_us if settings.trigger_time is None else settings.trigger_time
+    if trigger_us is None:
         raise wrong("trigger_time", "the file does not say when the event was: give it")
-    return told_us
+    return Understood(settings, localisation, skymap, _plain(name), trigger_us, _plain(wanted.file_name))
 
 
 def wrong(place: str, detail: str) -> Problem:
@@ -216,7 +213,9 @@ def wrong(place: str, detail: str) -> Problem:
 
 
 async def _of_json(asked: PositionRequest, fetcher: MapFetcher) -> Wanted:
-    settings = UploadSettings(**asked.model_dump(include=set(UploadSettings.model_fields), exclude_unset=True))
+    settings = UploadSettings.model_construct(
+        **asked.model_dump(include=set(UploadSettings.model_fields), exclude_unset=True)
+    )
     if asked.cone is not None:
         return Wanted(settings, asked.cone.localisation())
     if asked.ellipse is not None:
