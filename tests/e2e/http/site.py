@@ -1,6 +1,7 @@
 """A running service with its interface, and people who ask it, each with a token of their own or without one."""
 
 import asyncio
+import io
 import json
 from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -153,7 +154,7 @@ class Site:
 def form(body: bytes, file_name: str = "map.fits", **fields: str) -> aiohttp.FormData:
     """A form as a browser or curl sends it."""
     made = aiohttp.FormData(fields)
-    made.add_field("skymap", body, filename=file_name)
+    made.add_field("skymap", io.BytesIO(body), filename=file_name)
     return made
 
 
