@@ -20,6 +20,12 @@ UNNAMED = """() => [...document.querySelectorAll("a[href], button, input, select
         return !(label || labels || text || "").trim() || one.matches("input, select") && !(label || labels).trim();
     }).map((one) => one.outerHTML.slice(0, 120))"""
 
+TOO_WIDE = """() => {
+    const width = document.documentElement.clientWidth;
+    return document.documentElement.scrollWidth <= width ? [] : [...document.querySelectorAll("body *")]
+        .filter((one) => one.getBoundingClientRect().right > width).map((one) => one.outerHTML.slice(0, 120));
+}"""
+
 TWICE = """() => {
     const ids = [...document.querySelectorAll("[id]")].map((one) => one.id);
     return ids.filter((id, place) => ids.indexOf(id) !== place);
@@ -88,8 +94,7 @@ def test_every_view_fits_and_is_named_and_readable(view, views, visit, site):
         page.locator(".drop").wait_for()
     for width, height in SIZES:
         page.set_viewport_size({"width": width, "height": height})
-        over = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-        assert over <= 0, f"{view} is {over} px too wide at {width}"
+        assert page.evaluate(TOO_WIDE) == [], f"{view} at {width}"
     assert page.evaluate(UNNAMED) == []
     assert page.evaluate(TWICE) == []
     assert page.evaluate(BROKEN) == []
