@@ -74,7 +74,9 @@ def serving(config: Path, *settings: str) -> Iterator[Site]:
 
 def with_page(folder: Path, night: Path, text: str = "", **replay: Any) -> Path:
     """The configuration of a service that plays a night and serves the page."""
-    return configured(folder, night, f"[http]\nenabled = true\nport = 0\nrequests_per_minute = 100000\n{text}", **replay)
+    return configured(
+        folder, night, f"[http]\nenabled = true\nport = 0\nrequests_per_minute = 100000\n{text}", **replay
+    )
 
 
 @pytest.fixture(scope="session")

@@ -82,9 +82,7 @@ def test_filters_are_the_lists_and_the_skys(visit, site):
     pressed = page.get_by_role("button", name=one["messenger"].replace("gravitational-", "gravitational "))
     pressed.click()
     expect(pressed).to_have_attribute("aria-pressed", "false")
-    expect(page.locator(ROWS)).to_have_count(
-        min(100, sum(other["messenger"] != one["messenger"] for other in known))
-    )
+    expect(page.locator(ROWS)).to_have_count(min(100, sum(other["messenger"] != one["messenger"] for other in known)))
 
 
 def test_the_service_evaluates_conditions(visit, site):
@@ -192,7 +190,9 @@ def test_a_coincidence_is_explained(visit, site):
     expect(page.get_by_role("heading", level=1)).to_contain_text(one["object_id"])
     field = page.locator("[data-field=posterior]")
     schemas = asked(site, "/api/v1/openapi.json")["components"]["schemas"]
-    expect(field.locator(".meaning")).to_contain_text(schemas["StatisticsDocument"]["properties"]["posterior"]["description"])
+    expect(field.locator(".meaning")).to_contain_text(
+        schemas["StatisticsDocument"]["properties"]["posterior"]["description"]
+    )
     history = asked(site, f"/api/v1/coincidences/{one['id']}")
     expect(page.locator(".history li")).to_have_count(len(history["revisions"]))
     points = [point for point in history["newest"]["object"]["light_curve"] if point["mag"] is not None]

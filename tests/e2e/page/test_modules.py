@@ -1,4 +1,5 @@
 """What the page's modules compute, against libraries that compute the same."""
+# ruff: noqa: RUF001 - the page writes minus signs and times signs
 
 import shutil
 import subprocess
@@ -19,14 +20,23 @@ def page(visit):
 
 
 def called(page, module: str, expression: str, argument=None):
-    return page.evaluate(f"async (given) => {{ const it = await import('/page/modules/{module}'); return {expression}; }}", argument)
+    return page.evaluate(
+        f"async (given) => {{ const it = await import('/page/modules/{module}'); return {expression}; }}", argument
+    )
 
 
 @pytest.mark.parametrize("order", [0, 2, 5])
 def test_cells_have_the_corners_of_healpix(page, order):
     cells = np.unique(np.linspace(0, (12 << 2 * order) - 1, 300).astype(np.uint64))
     longitude, latitude = vertices(cells, order)
-    told = np.array(called(page, "healpix.js", "given.cells.map((cell) => it.corners(given.order, cell))", {"order": order, "cells": cells.tolist()}))
+    told = np.array(
+        called(
+            page,
+            "healpix.js",
+            "given.cells.map((cell) => it.corners(given.order, cell))",
+            {"order": order, "cells": cells.tolist()},
+        )
+    )
     ours = SkyCoord(told[..., 0] * units.deg, told[..., 1] * units.deg)
     theirs = SkyCoord(longitude, latitude)
     # Where a corner is a pole its longitude means nothing, which separations take care of; both begin in the south.
@@ -80,7 +90,12 @@ def test_objects_are_looked_up_by_name_or_place(page):
     links = dict(called(page, "links.js", "it.objectLinks(given)", ztf))
     assert links["ALeRCE"] == "https://alerce.online/object/ZTF20aaaaaaa"
     assert "10.500000%20-3.250000" in links["Aladin"]
-    wave = {"id": "lvk:S190425z", "names": ["S190425z"], "mission": "LVK", "links": {"skymap": "https://gracedb.ligo.org/x"}}
+    wave = {
+        "id": "lvk:S190425z",
+        "names": ["S190425z"],
+        "mission": "LVK",
+        "links": {"skymap": "https://gracedb.ligo.org/x"},
+    }
     assert dict(called(page, "links.js", "it.triggerLinks(given)", wave))["GraceDB"].endswith("/S190425z/view/")
 
 
@@ -94,7 +109,17 @@ def test_the_page_and_the_service_say_the_same_in_brief(page, site):
 def test_the_same_order_as_the_services(page, site):
     items = asked(site, "/api/v1/brief?limit=1000")["items"]
     told = called(page, "night.js", "given.sort(it.byRank).map((one) => one.id)", items)
-    by_rank = sorted(items, key=lambda c: (c["state"] == "withdrawn", -(c["posterior"] or 0), -c["overlap"], c["credible_level"], abs(c["delta_t_s"]), c["id"]))
+    by_rank = sorted(
+        items,
+        key=lambda c: (
+            c["state"] == "withdrawn",
+            -(c["posterior"] or 0),
+            -c["overlap"],
+            c["credible_level"],
+            abs(c["delta_t_s"]),
+            c["id"],
+        ),
+    )
     assert told == [one["id"] for one in by_rank]
 
 
@@ -106,5 +131,7 @@ def test_modules_are_sound():
     assert len(modules) > 15
     for name, file in modules.items():
         kind = "commonjs" if name == "theme.js" else "module"
-        checked = subprocess.run([node, "--check", f"--input-type={kind}"], input=file.body, capture_output=True, check=False)
+        checked = subprocess.run(
+            [node, "--check", f"--input-type={kind}"], input=file.body, capture_output=True, check=False
+        )
         assert checked.returncode == 0, f"{name}: {checked.stderr.decode()}"

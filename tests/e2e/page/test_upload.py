@@ -150,7 +150,7 @@ def test_what_is_wrong_is_said_at_its_field(visit, site, tmp_path):
     expect(page.locator("#upload-error")).not_to_be_empty()
 
 
-def test_a_position_is_typed_and_a_file_is_dropped(own, opener: Open, tmp_path):
+def test_a_position_is_typed_and_a_file_is_dropped(own, opener: Open):
     optical, instant = a_new_object(own)
     page = opener(own, "/upload", expected=("status of 422",))
     sign_in(page, own.token("ada"))
