@@ -11,16 +11,17 @@ from typing import Annotated, Any, Self, cast
 
 from aiohttp import BodyPartReader, MultipartReader, StreamReader, web
 from aiohttp.http_exceptions import HttpProcessingError
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, WithJsonSchema, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, WithJsonSchema, model_validator
 
 from bridges.map_fetcher import FetchError, MapFetcher
 from broker.web.coincidences import Instant
 from broker.web.problems import Problem
-from broker.web.routes import FORM, JSON, asked, checked, read_json, read_up_to
+from broker.web.routes import FORM, JSON, Flag, asked, checked, read_json, read_up_to
 from schemas.bounded_json import JsonLimits
 from schemas.densities import skymap_of
 from schemas.localisation import Cone, Ellipse, InlineMap
 from schemas.lvk import is_lvk, lvk_notice
+from schemas.pixels import ORDER
 from schemas.records import Message, Messenger
 from schemas.sky import SkyMap
 from schemas.skymap import MapLimits, read_skymap, read_skymap_header
@@ -30,22 +31,64 @@ FILE_TYPES = ("application/fits", "image/fits", "application/octet-stream", "app
 FILE_FIELD = "skymap"
 _FIELD_BYTES = 4096
 _MOST_PARTS = 32
+_MOST_LINES = 20 * _MOST_PARTS
+"""Of boundaries and headers."""
 _JSON_DEPTH = 20
 _LONGEST_NAME = 1000
 Name = Annotated[str, StringConstraints(strip_whitespace=True, max_length=100, pattern=r"^[^\x00-\x1f\x7f]*$")]
+
+
+def _every_order_has_cells(moc: dict[str, Any]) -> dict[str, Any]:
+    if not all(moc.values()):
+        raise ValueError("expected a list of cells for every order")
+    return moc
+
+
 Coverage = Annotated[
     dict[str, Any],
+    AfterValidator(_every_order_has_cells),
     WithJsonSchema(
         {
             "type": "object",
-            "propertyNames": {"pattern": "^[12]?[0-9]$"},
-            "additionalProperties": {"type": "array", "items": {"type": "integer", "minimum": 0}},
+            "properties": {
+                str(order): {
+                    "type": "array",
+                    "items": {"type": "integer", "minimum": 0, "maximum": (12 << 2 * order) - 1},
+                    "minItems": 1,
+                }
+                for order in range(ORDER + 1)
+            },
+            "additionalProperties": False,
             "minProperties": 1,
             "examples": [{"6": [24576, 24577]}],
         }
     ),
 ]
 """Read as a map's file is, in bounds."""
+_INSTANT_SCHEMA = {"type": "string", "format": "date-time"}
+LvkAlert = Annotated[
+    dict[str, Any],
+    WithJsonSchema(
+        {
+            "type": "object",
+            "required": ["alert_type", "event", "superevent_id", "time_created"],
+            "properties": {
+                "superevent_id": {"type": "string", "pattern": "^[MT]?S[0-9]{6}[a-z]{1,4}$"},
+                "alert_type": {"enum": ["EARLYWARNING", "PRELIMINARY", "INITIAL", "UPDATE"]},
+                "time_created": _INSTANT_SCHEMA,
+                "event": {
+                    "type": "object",
+                    "required": ["skymap", "time"],
+                    "properties": {
+                        "time": _INSTANT_SCHEMA,
+                        "skymap": {"type": "string", "contentEncoding": "base64", "format": "base64-map"},
+                    },
+                },
+            },
+        }
+    ),
+]
+"""Read as one of GCN is."""
 
 
 class UploadSettings(BaseModel):
@@ -59,8 +102,8 @@ class UploadSettings(BaseModel):
     before_s: float = Field(0.0, ge=0, le=366 * 86_400, description="The window begins so long before the event.")
     after_d: float = Field(20.0, gt=0, le=366, description="The window ends so long after the event.")
     level: float = Field(0.9, gt=0, lt=1, description="Probability of the region that is searched.")
-    new_object: bool = Field(True, description="Only objects that were not detected before the window began.")
-    private: bool = Field(False, description="Whether its owner alone sees it and its coincidences.")
+    new_object: Flag = Field(True, description="Only objects that were not detected before the window began.")
+    private: Flag = Field(False, description="Whether its owner alone sees it and its coincidences.")
 
     def search(self) -> SearchDocument:
         """The part that says how to search."""
@@ -103,7 +146,7 @@ class PositionRequest(UploadSettings):
     cone: ConeDocument | None = Field(None, description="A position with a circular error.")
     ellipse: EllipseDocument | None = Field(None, description="A position with an elliptical error.")
     moc: Coverage | None = Field(None, description="A coverage map (IVOA MOC) in JSON: cells by order.")
-    lvk: dict[str, Any] | None = Field(None, description="An LVK alert with its sky map, as GCN sends it.")
+    lvk: LvkAlert | None = Field(None, description="An LVK alert with its sky map, as GCN sends it.")
     url: Annotated[str, Field(max_length=2048, json_schema_extra={"format": "map-url"})] | None = Field(
         None, description="Where the file is, on a host that is allowed."
     )
@@ -173,7 +216,7 @@ async def wanted_of(request: web.Request, fetcher: MapFetcher, bytes_max: int) -
     else:
         known = ", ".join((FORM, JSON, *FILE_TYPES))
         raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"expected {known} (given: {request.content_type})")
-    said = wanted.settings.model_dump(exclude_unset=True)
+    said = wanted.settings.model_dump(exclude_unset=True, exclude_none=True)
     return replace(wanted, settings=beside.model_copy(update=said))
 
 
@@ -271,15 +314,21 @@ def _plain(name: str) -> str:
 
 
 class _BoundedBody:
-    """A body of which no more than so many bytes are read, whatever they are: a form may begin with anything."""
+    """A body of which no more than so many bytes and lines are read: before its first part a form may have anything."""
 
     def __init__(self, content: StreamReader, bytes_max: int) -> None:
         self._content, self._bytes_max, self._left = content, bytes_max, bytes_max
+        self._lines_left = _MOST_LINES
 
     async def read(self, size: int = -1) -> bytes:
         return self._counted(await self._content.read(size))
 
     async def readline(self, *, max_line_length: int | None = None) -> bytes:
+        self._lines_left -= 1
+        if self._lines_left < 0:
+            raise Problem(
+                HTTPStatus.BAD_REQUEST, f"the form has more than {_MOST_LINES} lines besides what its fields hold"
+            )
         return self._counted(await self._content.readline(max_line_length=max_line_length))
 
     def at_eof(self) -> bool:

@@ -55,7 +55,7 @@ async def test_known_areas_and_instants(data_dir, tmp_path):
 
 
 def level_of_cells(body: bytes):
-    """Of a flat NESTED map, by a reading of its own: the probability inside the contour of each pixel, and the order."""
+    """Of each pixel of a flat NESTED map the probability inside its contour, by a reading of its own; and the order."""
     with fits.open(io.BytesIO(gzip.decompress(body))) as file:
         probability = np.concatenate(file[1].data["PROB"], axis=None).astype(np.float64)
         assert file[1].header["ORDERING"] == "NESTED"
