@@ -4,8 +4,8 @@ is first told from the store what they missed."""
 import asyncio
 from bisect import bisect_right
 from collections import deque
-from collections.abc import AsyncGenerator, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from itertools import islice
 
@@ -19,6 +19,10 @@ EVERYTHING = Principal(scopes=frozenset({Scope.ADMIN}))
 READ_AT_ONCE = 500
 PASSED_AT_ONCE = 50
 """A listener's condition takes some microseconds a revision: after so many others get the loop."""
+
+
+GRACE_S = 1.0
+"""When many revisions come at once, listeners have so long to take a part of them before the next comes."""
 
 
 class TooSlow(Exception):  # noqa: N818 - what became of a listener
@@ -51,9 +55,13 @@ class Hub:
     def __init__(self, questions: Questions, *, most: int, kept: int) -> None:
         self._questions, self._most = questions, most
         self._latest: deque[Latest] = deque(maxlen=kept)
-        self._before = self._last = 0
-        """All that was stored after the one is in memory, up to the other."""
+        self._before = self._last = self._part_before = 0
+        """All that was stored after the first is in memory, up to the second; its last part begins after the third."""
+        self._at_once = min(READ_AT_ONCE, kept // 2)
         self._listeners = 0
+        self._places: dict[object, int] = {}
+        """How far each listener has come who follows what is in memory."""
+        self._moved = asyncio.Event()
         self._closed = False
         self._stored, self._news = asyncio.Event(), asyncio.Condition()
 
@@ -73,7 +81,7 @@ class Hub:
 
     async def run(self) -> None:
         """Read what is stored, as it is, until cancelled."""
-        self._before = self._last = await self._questions.last()
+        self._before = self._last = self._part_before = await self._questions.last()
         while True:
             await self._stored.wait()
             self._stored.clear()
@@ -111,23 +119,25 @@ class Hub:
                 page = await self._questions.coincidences(asked, principal, READ_AT_ONCE)
                 after = self._before if page.next_after is None else page.next_after
                 yield list(page.items), after
-            while not self._closed:
-                if after < self._before:
-                    raise TooSlow
-                some = self._after(after)
-                if not some:
-                    if not await self._more(after, idle_s):
-                        yield [], after
-                    continue
-                after = some[-1].found.seq
-                found = [
-                    one.found
-                    for one in some
-                    if principal.sees(one.coincidence.trigger.private_to) and wanted.passes(one.coincidence)
-                ]
-                if found:
-                    yield found, after
-                await asyncio.sleep(0)
+            with self._placed(after) as move:
+                while not self._closed:
+                    if after < self._before:
+                        raise TooSlow
+                    some = self._after(after)
+                    if not some:
+                        if not await self._more(after, idle_s):
+                            yield [], after
+                        continue
+                    after = some[-1].found.seq
+                    found = [
+                        one.found
+                        for one in some
+                        if principal.sees(one.coincidence.trigger.private_to) and wanted.passes(one.coincidence)
+                    ]
+                    if found:
+                        yield found, after
+                    move(after)
+                    await asyncio.sleep(0)
 
     @contextmanager
     def _listening(self) -> Iterator[None]:
@@ -139,12 +149,34 @@ class Hub:
         finally:
             self._listeners -= 1
 
+    @contextmanager
+    def _placed(self, after: int) -> Iterator[Callable[[int], None]]:
+        """Know how far a listener has come."""
+        listener = object()
+
+        def move(place: int) -> None:
+            self._places[listener] = place
+            self._moved.set()
+
+        move(after)
+        try:
+            yield move
+        finally:
+            del self._places[listener]
+            self._moved.set()
+
     async def _read_on(self) -> bool:
         """Whether there may be more."""
-        page = await self._questions.coincidences(Filter(after=self._last, newest=False), EVERYTHING, READ_AT_ONCE)
+        page = await self._questions.coincidences(Filter(after=self._last, newest=False), EVERYTHING, self._at_once)
         if not page.items:
             return False
         read = await asyncio.to_thread(_read, page.items)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(GRACE_S):
+                while min(self._places.values(), default=self._part_before) < self._part_before:
+                    self._moved.clear()
+                    await self._moved.wait()
+        self._part_before = self._last
         async with self._news:
             for one in read:
                 if len(self._latest) == self._latest.maxlen:
