@@ -70,10 +70,7 @@ Condition = Annotated[
     BeforeValidator(_selection, json_schema_input_type=str),
     Field(json_schema_extra={"format": "condition", "examples": ["credible_level < 0.5 and object.mag < 20"]}),
 ]
-Since = Annotated[
-    str,
-    Field(max_length=400, json_schema_extra={"format": "revision", "examples": ["grb-4c634643f9b89c41e3e78f37.r1"]}),
-]
+Since = Annotated[str, Field(max_length=400, json_schema_extra={"format": "revision"})]
 Cursor = Annotated[str, Field(max_length=40, json_schema_extra={"format": "cursor"})]
 
 

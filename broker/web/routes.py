@@ -6,10 +6,10 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from http import HTTPStatus
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from aiohttp import ETag, web
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, BeforeValidator, ValidationError, ValidationInfo
 
 from broker.web.problems import Problem
 from broker.web.tokens import Scope
@@ -37,6 +37,18 @@ _LIMITS = JsonLimits(bytes=LARGEST_JSON_BYTES, depth=20, values=50_000)
 _LONGEST_PLACE = 200
 _BODY_S = 30.0
 """So long a body of JSON may take to come."""
+
+
+def _flag(value: object, info: ValidationInfo) -> object:
+    if info.mode == "python" and isinstance(value, str):
+        if value not in {"true", "false"}:
+            raise ValueError("expected true or false")
+        return value == "true"
+    return value
+
+
+Flag = Annotated[bool, BeforeValidator(_flag)]
+"""True or false in queries and forms, where pydantic would take any of fifty words for it; JSON has its own."""
 
 
 @dataclass(frozen=True, slots=True)

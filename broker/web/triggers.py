@@ -19,7 +19,7 @@ from broker.web.contours import contours
 from broker.web.geometry import Contours, CoverageMap
 from broker.web.problems import Problem
 from broker.web.reading import read_engine
-from broker.web.routes import GEOJSON, JSON, Answer, Part, Route, as_json, as_text, asked
+from broker.web.routes import GEOJSON, JSON, Answer, Flag, Part, Route, as_json, as_text, asked
 from broker.web.site import Site, site_of
 from broker.web.tokens import Scope
 from matchers.engine import Engine
@@ -101,7 +101,7 @@ class TriggerQuery(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     messenger: Messenger | None = Field(None, description="What carried the news.")
-    searched: bool | None = Field(None, description="True: only those with an open window.")
+    searched: Flag | None = Field(None, description="True: only those with an open window.")
     cursor: Annotated[str, Field(max_length=300, json_schema_extra={"format": "trigger-cursor"})] | None = Field(
         None, description="`next` of the answer before."
     )

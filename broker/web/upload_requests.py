@@ -11,7 +11,7 @@ from typing import Annotated, Any, Self, cast
 
 from aiohttp import BodyPartReader, MultipartReader, StreamReader, web
 from aiohttp.http_exceptions import HttpProcessingError
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, WithJsonSchema, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, WithJsonSchema, model_validator
 
 from bridges.map_fetcher import FetchError, MapFetcher
 from broker.web.coincidences import Instant
@@ -21,7 +21,6 @@ from schemas.bounded_json import JsonLimits
 from schemas.densities import skymap_of
 from schemas.localisation import Cone, Ellipse, InlineMap
 from schemas.lvk import is_lvk, lvk_notice
-from schemas.pixels import ORDER
 from schemas.records import Message, Messenger
 from schemas.sky import SkyMap
 from schemas.skymap import MapLimits, read_skymap, read_skymap_header
@@ -36,29 +35,13 @@ _MOST_LINES = 20 * _MOST_PARTS
 _JSON_DEPTH = 20
 _LONGEST_NAME = 1000
 Name = Annotated[str, StringConstraints(strip_whitespace=True, max_length=100, pattern=r"^[^\x00-\x1f\x7f]*$")]
-
-
-def _every_order_has_cells(moc: dict[str, Any]) -> dict[str, Any]:
-    if not all(moc.values()):
-        raise ValueError("expected a list of cells for every order")
-    return moc
-
-
 Coverage = Annotated[
     dict[str, Any],
-    AfterValidator(_every_order_has_cells),
     WithJsonSchema(
         {
             "type": "object",
-            "properties": {
-                str(order): {
-                    "type": "array",
-                    "items": {"type": "integer", "minimum": 0, "maximum": (12 << 2 * order) - 1},
-                    "minItems": 1,
-                }
-                for order in range(ORDER + 1)
-            },
-            "additionalProperties": False,
+            "propertyNames": {"pattern": "^[12]?[0-9]$"},
+            "additionalProperties": {"type": "array", "items": {"type": "integer", "minimum": 0}},
             "minProperties": 1,
             "examples": [{"6": [24576, 24577]}],
         }
