@@ -115,9 +115,11 @@ class Hub:
         with self._listening():
             after = wanted.after
             while after < self._before and not self._closed:
-                asked = replace(wanted, after=after, newest=False)
+                asked, known = replace(wanted, after=after, newest=False), self._last
                 page = await self._questions.coincidences(asked, principal, READ_AT_ONCE)
-                after = self._before if page.next_after is None else page.next_after
+                # The store may have gone on meanwhile: the answer surely has what was known before, and what it holds.
+                through = max(known, page.items[-1].seq if page.items else 0)
+                after = through if page.next_after is None else page.next_after
                 yield list(page.items), after
             with self._placed(after) as move:
                 while not self._closed:
