@@ -48,7 +48,7 @@ def test_the_sky_is_drawn_and_told_in_words(visit, site):
             const canvas = document.querySelector("canvas.sky");
             const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
             const seen = new Set();
-            for (let place = 0; place < data.length; place += 4) seen.add(data[place] * 65536 + data[place + 1] * 256 + data[place + 2]);
+            for (let at = 0; at < data.length; at += 4) seen.add((data[at] << 16) + (data[at + 1] << 8) + data[at + 2]);
             return seen.size > 100;
         }"""
     )

@@ -44,7 +44,8 @@ PALE = """() => {
         canvas.fillRect(0, 0, 1, 1);
         return [...canvas.getImageData(0, 0, 1, 1).data];
     };
-    const light = (rgb) => rgb.map((one) => one / 255).map((one) => (one <= 0.04045 ? one / 12.92 : ((one + 0.055) / 1.055) ** 2.4))
+    const light = (rgb) => rgb.map((one) => one / 255)
+        .map((one) => (one <= 0.04045 ? one / 12.92 : ((one + 0.055) / 1.055) ** 2.4))
         .reduce((sum, one, place) => sum + one * [0.2126, 0.7152, 0.0722][place], 0);
     const behind = (node) => {
         for (let one = node; one; one = one.parentElement) {
@@ -57,7 +58,8 @@ PALE = """() => {
     const found = new Map();
     while (walker.nextNode()) {
         const parent = walker.currentNode.parentElement;
-        if (!walker.currentNode.data.trim() || !parent.checkVisibility({ visibilityProperty: true, opacityProperty: true })) continue;
+        const seen = parent.checkVisibility({ visibilityProperty: true, opacityProperty: true });
+        if (!walker.currentNode.data.trim() || !seen) continue;
         if (parent.closest("script, noscript, .hidden, [aria-pressed=false].legend, option, :disabled")) continue;
         const style = getComputedStyle(parent);
         const front = parts(parent.closest("svg") ? style.fill : style.color).slice(0, 3);
@@ -65,7 +67,8 @@ PALE = """() => {
         const contrast = (one + 0.05) / (other + 0.05);
         const size = parseFloat(style.fontSize);
         const least = size >= 24 || (size >= 18.66 && style.fontWeight >= 700) ? 3 : 4.5;
-        if (contrast < least) found.set(`${parent.tagName}.${parent.className.baseVal ?? parent.className}`, contrast.toFixed(2));
+        const name = `${parent.tagName}.${parent.className.baseVal ?? parent.className}`;
+        if (contrast < least) found.set(name, contrast.toFixed(2));
     }
     return [...found];
 }"""
@@ -125,7 +128,10 @@ def test_the_focus_is_seen(visit):
     for _ in range(12):
         page.keyboard.press("Tab")
         outline = page.evaluate(
-            "() => { const style = getComputedStyle(document.activeElement); return [style.outlineStyle, style.outlineWidth]; }"
+            """() => {
+                const style = getComputedStyle(document.activeElement);
+                return [style.outlineStyle, style.outlineWidth];
+            }"""
         )
         assert outline == ["solid", "2px"], page.evaluate("document.activeElement.outerHTML.slice(0, 100)")
 

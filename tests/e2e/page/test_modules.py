@@ -7,8 +7,8 @@ import subprocess
 import numpy as np
 import pytest
 from astropy import units
-from astropy.coordinates import SkyCoord
-from cdshealpix.nested import vertices
+from astropy.coordinates import Latitude, Longitude, SkyCoord
+from cdshealpix.nested import lonlat_to_healpix
 
 from broker.web.pages import page_files
 from tests.e2e.page.test_live import asked
@@ -25,22 +25,58 @@ def called(page, module: str, expression: str, argument=None):
     )
 
 
+def normalized(vectors):
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
 @pytest.mark.parametrize("order", [0, 2, 5])
-def test_cells_have_the_corners_of_healpix(page, order):
-    cells = np.unique(np.linspace(0, (12 << 2 * order) - 1, 300).astype(np.uint64))
-    longitude, latitude = vertices(cells, order)
-    told = np.array(
-        called(
-            page,
-            "healpix.js",
-            "given.cells.map((cell) => it.corners(given.order, cell))",
-            {"order": order, "cells": cells.tolist()},
-        )
+def test_cells_are_those_of_healpix(page, order):
+    vectors = normalized(np.random.default_rng(order).normal(size=(3000, 3)))
+    vectors[:4] = normalized(np.array([[1e-9, 1e-9, 1], [-1e-9, 1e-9, -1], [1, -1e-9, 0.1], [1, 1e-9, -0.9]]))
+    longitude = np.degrees(np.arctan2(vectors[:, 1], vectors[:, 0])) % 360
+    latitude = np.degrees(np.arctan2(vectors[:, 2], np.hypot(vectors[:, 0], vectors[:, 1])))
+    theirs = lonlat_to_healpix(Longitude(longitude * units.deg), Latitude(latitude * units.deg), order)
+    ours = called(page, "healpix.js", f"given.map((one) => it.cellOf({order}, ...one))", vectors.tolist())
+    assert ours == theirs.tolist()
+
+
+@pytest.mark.parametrize("projection", ["hammer", "orthographic"])
+@pytest.mark.parametrize(("frame", "centre", "zoom"), [("equatorial", [180, 0], 1), ("galactic", [40, -35], 3)])
+def test_points_are_where_d3_puts_them_and_come_back(page, projection, frame, centre, zoom):
+    vectors = normalized(np.random.default_rng(8).normal(size=(500, 3)))
+    told = called(
+        page,
+        "projections.js",
+        """(await import("/page/modules/frames.js").then(({ FRAMES }) => {
+            const view = new it.View({ ...given.view, width: 800, height: 400 });
+            const d3 = view.d3().clipExtent(null);
+            return given.vectors.map(([x, y, z]) => {
+                const at = [0, 0];
+                const seen = view.project([x, y, z], 0, at);
+                const place = [Math.atan2(y, x) * 180 / Math.PI, Math.asin(z) * 180 / Math.PI];
+                const back = [0, 0, 0];
+                return { seen, at, d3: d3(FRAMES[view.frame].from(place)), is: view.unproject(...at, back), back };
+            });
+        }))""",
+        {
+            "view": {"frame": frame, "projection": projection, "centre": centre, "zoom": zoom},
+            "vectors": vectors.tolist(),
+        },
     )
-    ours = SkyCoord(told[..., 0] * units.deg, told[..., 1] * units.deg)
-    theirs = SkyCoord(longitude, latitude)
-    # Where a corner is a pole its longitude means nothing, which separations take care of; both begin in the south.
-    assert ours.separation(theirs).deg.max() < 1e-6
+    seen = [one["seen"] for one in told]
+    assert all(seen) == (projection == "hammer")
+    for vector, one in zip(vectors, told, strict=True):
+        if one["seen"]:
+            assert one["at"] == pytest.approx(one["d3"], abs=1e-6)
+            assert one["is"]
+            assert one["back"] == pytest.approx(vector.tolist(), abs=1e-7)
+
+
+def test_beside_the_sky_is_nothing(page):
+    corners = "[[1, 1], [799, 399]].map((at) => new it.View({ ...given, width: 800, height: 400 }).position(...at))"
+    for projection in ("hammer", "orthographic"):
+        look = {"frame": "galactic", "projection": projection, "centre": [0, 0], "zoom": 1}
+        assert called(page, "projections.js", corners, look) == [None, None]
 
 
 def test_frames_are_those_of_astropy(page):

@@ -1,37 +1,46 @@
-// Where the cells of HEALPix's NESTED scheme lie (Gorski et al. 2005, ApJ 622, 759).
+// Which cell of HEALPix's NESTED scheme holds a direction (Gorski et al. 2005, ApJ 622, 759).
 
-const RING = [2, 2, 2, 2, 3, 3, 3, 3, 4, 4, 4, 4];
-const TURN = [1, 3, 5, 7, 0, 2, 4, 6, 1, 3, 5, 7];
-const DEG = 180 / Math.PI;
-
-/** Every second bit. */
-function squeezed(bits) {
-  let found = 0;
-  for (let place = 0; bits >> (2 * place); place += 1) found |= ((bits >> (2 * place)) & 1) << place;
-  return found;
+/** A zero between every two bits. */
+const spread = new Uint32Array(1 << 13);
+for (let value = 0; value < spread.length; value += 1) {
+  for (let bit = 0; value >> bit; bit += 1) spread[value] |= ((value >> bit) & 1) << (2 * bit);
 }
 
-/** Longitude and latitude, degrees, of a point of a face; x and y from 0 to 1 grow to the north-east and north-west. */
-function place(face, x, y) {
-  const ring = RING[face] - x - y; // from the north pole, 0 to 4
-  let turn = TURN[face] + x - y;
-  let z;
-  if (ring < 1 || ring > 3) {
-    const near = ring < 1 ? ring : 4 - ring;
-    z = (1 - (near * near) / 3) * (ring < 1 ? 1 : -1);
-    turn = near > 1e-9 ? TURN[face] + (x - y) / near : TURN[face];
+/** The cell of a unit vector; orders to 13. */
+export function cellOf(order, x, y, z) {
+  const side = 1 << order;
+  let turn = (Math.atan2(y, x) * 2) / Math.PI; // quarters of a turn, 0 to 4
+  if (turn < 0) turn += 4;
+  if (turn >= 4) turn = 0;
+  const high = Math.abs(z);
+  let face;
+  let east;
+  let north;
+  if (high <= 2 / 3) {
+    const middle = side * (0.5 + turn);
+    const up = side * z * 0.75;
+    const rising = Math.floor(middle - up);
+    const falling = Math.floor(middle + up);
+    const [one, other] = [rising >> order, falling >> order];
+    face = one === other ? (one & 3) | 4 : one < other ? one & 3 : (other & 3) + 8;
+    east = falling & (side - 1);
+    north = side - 1 - (rising & (side - 1));
   } else {
-    z = ((2 - ring) * 2) / 3;
+    const quarter = Math.min(3, Math.floor(turn));
+    const along = turn - quarter;
+    // From the vector, as 1 - z loses its digits near the pole.
+    const near = side * Math.sqrt((3 * (x * x + y * y)) / (1 + high));
+    const rising = Math.min(side - 1, Math.floor(along * near));
+    const falling = Math.min(side - 1, Math.floor((1 - along) * near));
+    if (z >= 0) {
+      face = quarter;
+      east = side - 1 - falling;
+      north = side - 1 - rising;
+    } else {
+      face = quarter + 8;
+      east = rising;
+      north = falling;
+    }
   }
-  return [turn * 45, Math.asin(Math.max(-1, Math.min(1, z))) * DEG];
-}
-
-/** The four corners of a cell: south, east, north, west. */
-export function corners(order, cell) {
-  const face = Math.floor(cell / 4 ** order);
-  const within = cell % 4 ** order;
-  const side = 2 ** order;
-  const x = squeezed(within);
-  const y = squeezed(within >> 1);
-  return [[x, y], [x + 1, y], [x + 1, y + 1], [x, y + 1]].map(([a, b]) => place(face, a / side, b / side));
+  return face * side * side + spread[east] + 2 * spread[north];
 }

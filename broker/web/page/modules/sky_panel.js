@@ -2,7 +2,8 @@
 
 import { make } from "./dom.js";
 import { FRAMES } from "./frames.js";
-import { Sky, PROJECTIONS } from "./sky.js";
+import { PROJECTIONS } from "./projections.js";
+import { Sky } from "./sky.js";
 
 /**
  * @param {object} view see `Sky`; `label` is the canvas's name.
