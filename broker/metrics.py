@@ -75,6 +75,14 @@ METRICS: Mapping[str, MetricRow] = {
     "starcross_send_seconds": MetricRow(Histogram, "How long a delivery took.", ("sink",)),
     "starcross_outbox_entries": MetricRow(Gauge, "What waits for a sink.", ("sink",)),
     "starcross_outbox_age_seconds": MetricRow(Gauge, "How long the oldest of it has waited.", ("sink",)),
+    "starcross_http_requests_total": MetricRow(
+        Counter, "Requests of the HTTP interface that were answered.", ("route", "status")
+    ),
+    "starcross_http_request_seconds": MetricRow(Histogram, "How long an answer took, but for streams.", ("route",)),
+    "starcross_http_listeners": MetricRow(Gauge, "Who follows streams of events at present."),
+    "starcross_http_dropped_total": MetricRow(Counter, "Listeners that were sent away.", ("why",)),
+    "starcross_http_uploads_total": MetricRow(Counter, "Sky maps that were uploaded and taken.", ("kind",)),
+    "starcross_http_upload_bytes_total": MetricRow(Counter, "Their size as they are kept."),
     "starcross_restarts_total": MetricRow(Counter, "Parts that failed and were restarted.", ("part",)),
     "starcross_store_trouble": MetricRow(Gauge, "1 while the store cannot write."),
     "starcross_stored_alerts": MetricRow(Gauge, "Alerts in the index."),

@@ -14,6 +14,7 @@ from aiohttp.typedefs import Handler
 
 from broker.web.access import admission, required
 from broker.web.limits import rate_limits
+from broker.web.observing import observed
 from broker.web.options import HttpOptions
 from broker.web.problems import Problem, told_as_problems
 from broker.web.proxies import behind_proxies
@@ -24,6 +25,8 @@ from schemas.errors import ConfigurationError
 
 _IDLE_S = 75.0
 """So long a connection is kept for a further request."""
+_LEAST_PACKED_BYTES = 1000
+"""Less than a packet is not smaller in one."""
 _CLOSING_S = 5.0
 """So long streams and uploads may go on when the service ends."""
 
@@ -37,6 +40,7 @@ def make_app(site: Site, routes: Sequence[Route]) -> web.Application:
     app = web.Application(
         middlewares=[
             behind_proxies(options.trusted_proxies),
+            observed(site.service.observers.metrics),
             _safe_headers,
             told_as_problems,
             refused,
@@ -44,11 +48,15 @@ def make_app(site: Site, routes: Sequence[Route]) -> web.Application:
             limited,
             _plain_bodies,
             _compressed,
+            web.normalize_path_middleware(append_slash=False, remove_slash=True, merge_slashes=False),
         ],
         client_max_size=1 << 20,
     )
     app[SITE] = site
     added = [app.router.add_route(route.method, route.path, _guarded(route)) for route in routes]
+    for route in routes:
+        if route.method == "GET" and not route.is_stream:
+            app.router.add_route("HEAD", route.path, _guarded(route))
     _allow_origins(app, options.cors_origins, added)
     return app
 

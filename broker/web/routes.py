@@ -24,6 +24,7 @@ LARGEST_JSON_BYTES = 1 << 20
 _CHUNK_BYTES = 1 << 16
 """Of a request; files are not JSON."""
 SECURITY_HEADERS = {
+    "Server": "starcross",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Content-Security-Policy": "default-src 'self'; img-src 'self' data:; style-src 'self'; frame-ancestors 'none'; "

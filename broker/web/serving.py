@@ -1,14 +1,15 @@
 """The interface of a service, from its parts to the open port."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from itertools import chain
 
 import structlog
 
 from bridges.map_fetcher import MapFetcher
 from broker.clocks import WallClock
+from broker.metrics import Metrics
 from broker.service import Service
 from broker.web import about, coincidences, objects, sky, skymaps, stream, triggers
 from broker.web.app import WebServer, make_app
@@ -54,5 +55,22 @@ async def serving(service: Service) -> AsyncIterator[WebServer]:
         add_pages(app)
         service.changed.append(hub.stored)
         stack.callback(service.changed.remove, hub.stored)
+        stack.enter_context(_counted(hub, service.observers.metrics))
         service.supervisor.start("http stream", hub.run)
         yield await stack.enter_async_context(WebServer(app, options))
+
+
+@contextmanager
+def _counted(hub: Hub, metrics: Metrics) -> Iterator[None]:
+    """Have the metrics tell how many listen, whenever they are read."""
+    before = metrics.refresh
+
+    def refresh(metrics: Metrics) -> None:
+        before(metrics)
+        metrics.set("starcross_http_listeners", hub.listeners)
+
+    metrics.refresh = refresh
+    try:
+        yield
+    finally:
+        metrics.refresh = before

@@ -265,6 +265,9 @@ async def _publish(site: Site, document: UploadDocument) -> None:
         receipt = await site.service.pipeline.take(SOURCE, [message])
     for rejection in receipt.rejected:
         raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, f"{rejection.reason}: {rejection.detail}")
+    metrics = site.service.observers.metrics
+    metrics.add("starcross_http_uploads_total", kind=document.kind.value)
+    metrics.add("starcross_http_upload_bytes_total", len(body))
 
 
 async def _visible(site: Site, upload_id: str, principal: Principal) -> Trigger:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import AsyncGenerator
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from http import HTTPStatus
 
 from aiohttp import web
@@ -22,7 +22,11 @@ IDLE_S = 15.0
 """A comment is sent so often, so that proxies keep the connection and one that is gone is noticed."""
 SEND_S = 30.0
 """Whoever takes nothing for so long is dropped."""
+_RETRY_MS = 2000
+"""A browser that lost the connection tries again after so long."""
 MOST_DIGITS = 19
+_HEADERS = SECURITY_HEADERS | {"X-Accel-Buffering": "no"}
+"""nginx passes on at once what it would else collect."""
 LAST_EVENT = "Last-Event-ID"
 LAST_EVENT_PART = Part("Id of the last event that was received: what was stored after it comes first.", "1042")
 
@@ -40,7 +44,7 @@ async def follow(request: web.Request, wanted: Filter) -> web.StreamResponse:
     """Answer with revisions as they are stored, until whoever asked goes away, is too slow, or the service ends.
 
     Each event is a ``coincidence``: its id a number with which to go on, its data a coincidence in JSON. An event
-    ``dropped`` says why the stream ends.
+    ``idle``, without data, only has such a number; an event ``dropped`` says why the stream ends.
 
     Raises
     ------
@@ -51,16 +55,25 @@ async def follow(request: web.Request, wanted: Filter) -> web.StreamResponse:
     if site.hub.is_full:
         detail = f"{site.options.listeners} follow already; try again later"
         raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, detail, headers={"Retry-After": "60"})
-    response = EventSourceResponse(send_timeout=SEND_S, ping_interval=IDLE_S, sep="\n", headers=SECURITY_HEADERS)
+    response = EventSourceResponse(send_timeout=SEND_S, ping_interval=IDLE_S, sep="\n", headers=_HEADERS)
     await response.prepare(request)
-    with suppress(ConnectionError, TimeoutError):  # whoever asked is gone, or takes nothing
+    try:
         async with response:
-            await _tell(response, site.hub.follow(wanted, request[PRINCIPAL], idle_s=IDLE_S))
+            # At once: headers go with the first bytes, and a listener who hears nothing yet knows where to go on too.
+            await response.send("", id=str(wanted.after), event="idle", retry=_RETRY_MS)
+            why = await _tell(response, site.hub.follow(wanted, request[PRINCIPAL], idle_s=IDLE_S))
+    except TimeoutError:
+        why = "stalled"
+    except ConnectionError:
+        why = ""  # whoever asked is gone
+    if why:
+        site.service.observers.metrics.add("starcross_http_dropped_total", why=why)
     return response
 
 
-async def _tell(response: EventSourceResponse, revisions: AsyncGenerator[tuple[list[Found], int]]) -> None:
-    reason = "the service ends"
+async def _tell(response: EventSourceResponse, revisions: AsyncGenerator[tuple[list[Found], int]]) -> str:
+    """Send events; returns a word for why whoever asked was sent away, empty if they went by themselves."""
+    why, reason = "end", "the service ends"
     try:
         async with aclosing(revisions):
             async for found, after in revisions:
@@ -69,12 +82,13 @@ async def _tell(response: EventSourceResponse, revisions: AsyncGenerator[tuple[l
                 if not found:
                     await response.send("", id=str(after), event="idle")
                 if not response.is_connected():
-                    return
+                    return ""
     except TooSlow:
-        reason = "too slow: more was stored meanwhile than is kept for a listener; reconnect to go on"
+        why, reason = "slow", "too slow: more was stored meanwhile than is kept for a listener; reconnect to go on"
     except Full:
-        reason = "too many follow already"
+        why, reason = "full", "too many follow already"
     await response.send(json.dumps({"reason": reason}), event="dropped")
+    return why
 
 
 async def beginning(request: web.Request, since: str | None, last_event_id: str | None) -> int:
