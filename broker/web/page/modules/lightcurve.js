@@ -4,7 +4,9 @@ import { extent, ticks } from "../vendor/d3-array.js";
 import { draw, make } from "./dom.js";
 import { daysBetween, fixed, instant, NONE } from "./format.js";
 
-const [WIDTH, HEIGHT] = [640, 320];
+const [WIDEST, NARROWEST] = [640, 300];
+const ROOM_PX = 60;
+const PER_TICK_PX = 80;
 const MARGIN = { top: 22, right: 14, bottom: 42, left: 48 };
 const SHAPES = {
   circle: "M-4 0a4 4 0 1 0 8 0a4 4 0 1 0 -8 0",
@@ -41,6 +43,9 @@ function measured(points, triggerUtc) {
  *   null) and `inside` (instants of the points in the window).
  */
 export function lightCurve({ points, triggerUtc, missedUtc, inside }) {
+  // Text in it scales with it: on a narrow screen the picture is narrow too, not small.
+  const width = Math.max(NARROWEST, Math.min(WIDEST, innerWidth - ROOM_PX));
+  const height = Math.round(width * (width < WIDEST ? 0.65 : 0.5));
   const shown = measured(points, triggerUtc);
   if (!shown.length) return make("p", { class: "state" }, "No magnitudes are stored of this object.");
   const missed = missedUtc && daysBetween(triggerUtc, missedUtc);
@@ -50,18 +55,18 @@ export function lightCurve({ points, triggerUtc, missedUtc, inside }) {
   const missedShown = missed !== null && missed !== undefined && missed > Math.min(...days) - 2 * span;
   if (missedShown) days.push(missed);
   const reach = shown.flatMap(({ mag, mag_err: error }) => [mag - (error ?? 0), mag + (error ?? 0)]);
-  const x = scale(widened(extent(days), 0.05, 0.02), [MARGIN.left, WIDTH - MARGIN.right]);
+  const x = scale(widened(extent(days), 0.05, 0.02), [MARGIN.left, width - MARGIN.right]);
   const magnitudes = widened(extent(reach), 0.12, 0.15);
-  const y = scale(magnitudes, [MARGIN.top, HEIGHT - MARGIN.bottom]);
+  const y = scale(magnitudes, [MARGIN.top, height - MARGIN.bottom]);
   const bands = [...new Set(shown.map((point) => point.band))].sort();
   const brightest = shown.reduce((best, point) => (point.mag < best.mag ? point : best));
   const picture = draw("svg", {
-    viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", class: "light-curve",
+    viewBox: `0 0 ${width} ${height}`, role: "img", class: "light-curve",
     "aria-label": `Light curve of ${shown.length} points in ${bands.join(", ")}, brightest ${fixed(brightest.mag)} in `
       + `${brightest.band} ${fixed(brightest.day)} days after the trigger. The points are in the table below it.`,
   });
-  const across = ticks(...extent(days), 7);
-  const [left, right, top, bottom] = [MARGIN.left, WIDTH - MARGIN.right, MARGIN.top, HEIGHT - MARGIN.bottom];
+  const across = ticks(...extent(days), width / PER_TICK_PX);
+  const [left, right, top, bottom] = [MARGIN.left, width - MARGIN.right, MARGIN.top, height - MARGIN.bottom];
   for (const day of across) {
     picture.append(
       draw("line", { class: "grid", x1: x(day), x2: x(day), y1: top, y2: bottom }),
@@ -75,7 +80,7 @@ export function lightCurve({ points, triggerUtc, missedUtc, inside }) {
     );
   }
   picture.append(
-    draw("text", { class: "title", x: (left + right) / 2, y: HEIGHT - 6, "text-anchor": "middle" },
+    draw("text", { class: "title", x: (left + right) / 2, y: height - 6, "text-anchor": "middle" },
       "Days since the trigger"),
     draw("text", { class: "title", x: left - 7, y: 13, "text-anchor": "end" }, "mag"),
     draw("line", { class: "trigger", x1: x(0), x2: x(0), y1: top, y2: bottom }),

@@ -7,6 +7,7 @@ import { cellOf } from "./healpix.js";
 import { colourOf, patternOf } from "./messengers.js";
 
 const STEP_PX = 1.5;
+const PER_NAME_PX = 45;
 const SIZES = 12;
 
 /** The outline and the grid of the frame, with the plane of the other frame: the Milky Way or the celestial equator. */
@@ -188,7 +189,7 @@ export function drawNames({ context, view, colour, font }, outlines, chosen) {
     const middle = Math.max(half, Math.min(view.width - half, x));
     const box = [middle - half, y - 22, middle + half, y - 6];
     const meets = ({ box: one }) => box[0] < one[2] && one[0] < box[2] && box[1] < one[3] && one[1] < box[3];
-    if (!name || (id !== chosen && names.some(meets))) continue;
+    if (!name || (id !== chosen && (names.length >= view.width / PER_NAME_PX || names.some(meets)))) continue;
     names.push({ id, box });
     context.strokeStyle = colour("--sky");
     context.lineWidth = 4;
