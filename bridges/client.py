@@ -10,20 +10,26 @@ Answers are the documents of the interface as dictionaries; ``/api/v1/docs`` of 
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import aclosing
+import logging
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, aclosing
+from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypeVar
 from urllib.parse import quote
 
 import httpx
+from anyio.from_thread import BlockingPortal, start_blocking_portal
 from httpx_sse import ServerSentEvent, SSEError, aconnect_sse
 
-from schemas.errors import StarcrossError
+from schemas.errors import ConfigurationError, StarcrossError
 
+T = TypeVar("T")
 Document = dict[str, Any]
 Position = Path | str | bytes | Mapping[str, Any]
+_log = logging.getLogger(__name__)
 _PAGE: Final = 500
 _QUIET_S: Final = 60.0
 """The server sends a comment more often than this: a stream that is quiet for longer is dead."""
@@ -64,14 +70,26 @@ class AsyncClient:
         As ``starcross token`` made it; empty for what everybody may.
     timeout_s
         Longest time that an answer, or a part of it, may take to come; streams may last for ever.
+
+    Raises
+    ------
+    ConfigurationError
+        If the URL or the token cannot be one.
     """
 
     def __init__(self, server: str, token: str = "", *, timeout_s: float = 120.0) -> None:
-        self._http = httpx.AsyncClient(
-            base_url=f"{server.rstrip('/')}/api/v1/",
-            headers={"Authorization": f"Bearer {token}"} if token else {},
-            timeout=timeout_s,
-        )
+        if not (token.isascii() and token.isprintable()):
+            raise ConfigurationError("the token has characters that none has")
+        self._server = server
+        headers = {"User-Agent": f"starcross/{version('starcross')}"}
+        try:
+            self._http = httpx.AsyncClient(
+                base_url=f"{server.rstrip('/')}/api/v1/",
+                headers=headers | ({"Authorization": f"Bearer {token}"} if token else {}),
+                timeout=timeout_s,
+            )
+        except httpx.InvalidURL as error:
+            raise ConfigurationError(f"{server}: is not the URL of a server: {error}") from None
 
     async def __aenter__(self) -> Self:
         await self._http.__aenter__()
@@ -120,7 +138,7 @@ class AsyncClient:
         """A coincidence with its history."""
         return await self._ask("GET", f"coincidences/{quote(coincidence_id)}")
 
-    async def coincidences(self, **query: Any) -> AsyncIterator[Document]:
+    async def coincidences(self, **query: Any) -> AsyncGenerator[Document]:
         """All coincidences that pass a filter: ``where``, ``trigger``, ``state``, ``since`` and the others."""
         cursor: str | None = None
         while True:
@@ -137,7 +155,7 @@ class AsyncClient:
         found: list[Document] = answer["matches"]
         return found
 
-    async def follow(self, **query: Any) -> AsyncIterator[Document]:
+    async def follow(self, **query: Any) -> AsyncGenerator[Document]:
         """Revisions of coincidences as they are stored, for ever; the filter is that of `coincidences`.
 
         When the connection is lost it goes on where it was; a request that is refused raises `ServerProblem`.
@@ -145,14 +163,19 @@ class AsyncClient:
         last = str(query.pop("last_event_id", ""))
         pause_s = _FIRST_PAUSE_S
         while True:
+            why = "it ended"
             try:
                 async with aclosing(self._events(_known(query), last)) as events:
                     async for event in events:
                         last, pause_s = event.id or last, _FIRST_PAUSE_S
                         if event.event == "coincidence":
                             yield json.loads(event.data)
-            except (httpx.HTTPError, SSEError):
-                pass  # the server is away, or the line is: it is tried again
+                        elif event.event == "dropped":
+                            why = str(json.loads(event.data)["reason"])
+            except (httpx.HTTPError, SSEError) as error:
+                why = str(error) or type(error).__name__
+            if pause_s == _FIRST_PAUSE_S:
+                _log.warning("%s: the stream is interrupted, and tried again until it is back: %s", self._server, why)
             await asyncio.sleep(pause_s)
             pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
 
@@ -182,56 +205,65 @@ class AsyncClient:
             response = await self._http.request(method, path, params=_known(query or {}), **body)
             if response.is_error:
                 raise _problem(response)
+            if response.is_redirect:
+                raise Unreachable(
+                    f"{self._server}: sends on to {response.headers['Location']}: give that as the server"
+                )
             return dict(response.json()) if response.content else {}
         except httpx.HTTPError as error:
-            raise Unreachable(f"{self._http.base_url}: {str(error) or type(error).__name__}") from error
+            raise Unreachable(f"{self._server}: cannot be reached: {str(error) or type(error).__name__}") from error
         except ValueError as error:
-            raise Unreachable(f"{self._http.base_url}: answers with something else than JSON") from error
+            raise Unreachable(f"{self._server}: answers with something else than JSON") from error
 
 
 class Client:
-    """`AsyncClient` for programs without async; a context manager. Its functions are those of `AsyncClient`."""
+    """`AsyncClient` for programs without async, and for notebooks; a context manager.
+
+    Its functions are those of `AsyncClient`. They run on an event loop in a thread of its own, so that it does not
+    matter whether there is one already, as in Jupyter.
+    """
 
     def __init__(self, server: str, token: str = "", *, timeout_s: float = 120.0) -> None:
-        self._runner = asyncio.Runner()
         self._client = AsyncClient(server, token, timeout_s=timeout_s)
+        self._stack = ExitStack()
+        self._portal: BlockingPortal | None = None
 
     def __enter__(self) -> Self:
-        self._runner.__enter__()
-        self._runner.run(self._client.__aenter__())
+        with ExitStack() as stack:
+            self._portal = stack.enter_context(start_blocking_portal())
+            stack.enter_context(self._portal.wrap_async_context_manager(self._client))
+            self._stack = stack.pop_all()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        try:
-            self._runner.run(self._client.__aexit__(kind, error, traceback))
-        finally:
-            self._runner.__exit__(kind, error, traceback)
+        self._portal = None
+        self._stack.__exit__(kind, error, traceback)
 
     def status(self) -> Document:
         """How the service stands, and who you are to it."""
-        return self._runner.run(self._client.status())
+        return self._run(partial(self._client.status))
 
     def upload(self, position: Position, **settings: Any) -> Document:
         """Upload a sky map; returns it with its counterparts so far."""
-        return self._runner.run(self._client.upload(position, **settings))
+        return self._run(partial(self._client.upload, position, **settings))
 
     def replace(self, skymap_id: str, position: Position, **settings: Any) -> Document:
         """Put a better map in place of one."""
-        return self._runner.run(self._client.replace(skymap_id, position, **settings))
+        return self._run(partial(self._client.replace, skymap_id, position, **settings))
 
     def delete(self, skymap_id: str) -> None:
         """Withdraw a map."""
-        self._runner.run(self._client.delete(skymap_id))
+        self._run(partial(self._client.delete, skymap_id))
 
     def skymap(self, skymap_id: str) -> Document:
         """An uploaded map with its best counterparts."""
-        return self._runner.run(self._client.skymap(skymap_id))
+        return self._run(partial(self._client.skymap, skymap_id))
 
     def coincidence(self, coincidence_id: str) -> Document:
         """A coincidence with its history."""
-        return self._runner.run(self._client.coincidence(coincidence_id))
+        return self._run(partial(self._client.coincidence, coincidence_id))
 
     def coincidences(self, **query: Any) -> Iterator[Document]:
         """All coincidences that pass a filter."""
@@ -239,22 +271,31 @@ class Client:
 
     def match(self, positions: Sequence[Mapping[str, Any]]) -> list[Document]:
         """Which live triggers hold positions."""
-        return self._runner.run(self._client.match(positions))
+        return self._run(partial(self._client.match, positions))
 
     def follow(self, **query: Any) -> Iterator[Document]:
         """Revisions of coincidences as they are stored, for ever."""
         return self._each(self._client.follow(**query))
 
-    def _each(self, documents: AsyncIterator[Document]) -> Iterator[Document]:
-        while True:
-            try:
-                yield self._runner.run(_next(documents))
-            except StopAsyncIteration:
-                return
+    def _run(self, ask: Callable[[], Awaitable[T]]) -> T:
+        """Ask, and wait for it; Ctrl-C ends that."""
+        if self._portal is None:
+            raise RuntimeError("the client is used outside of its with block")
+        asked = self._portal.start_task_soon(ask)
+        try:
+            return asked.result()
+        except BaseException:
+            asked.cancel()
+            raise
 
-
-async def _next(documents: AsyncIterator[Document]) -> Document:
-    return await anext(documents)
+    def _each(self, documents: AsyncGenerator[Document]) -> Iterator[Document]:
+        try:
+            while (document := self._run(partial(anext, documents, None))) is not None:
+                yield document
+        except GeneratorExit:  # whoever asked has enough
+            if self._portal is not None:
+                self._run(documents.aclose)
+            raise
 
 
 def _known(settings: Mapping[str, Any]) -> dict[str, str]:

@@ -18,9 +18,9 @@ from schemas.errors import ConfigurationError
 EXIT_CODES = """exit codes:
   0    it ran; inputs that could not be read are reported and do not change this
   1    a failure of starcross itself (inspect: an input that could not be read; check: a connection that failed;
-       calibrate: a claim that does not hold)
+       calibrate: a claim that does not hold; upload, watch: the server refused, or cannot be reached)
   2    a wrong call or configuration
-  130  interrupted by Ctrl-C (run ends with 0, as on SIGTERM)
+  130  interrupted by Ctrl-C (run and watch end with 0, as run does on SIGTERM)
 """
 
 

@@ -16,10 +16,14 @@ from bridges.client import Client, ServerProblem, Unreachable
 from broker.clocks import WallClock
 from broker.config import load_config
 from broker.log import configure_logging
-from broker.web.tokens import Scope, Token, Tokens
+from broker.web.tokens import FILE, Scope, Token, Tokens
 from schemas.errors import ConfigurationError
 from schemas.times import iso_from_us
 
+_HEADINGS = ("rank", "object", "survey", "after", "mag", "level", "posterior")
+_ONLY_WIDE = {"survey", "mag", "level"}
+_WIDE = 74
+_ROWS = 20
 _SETTINGS = ("name", "trigger_time", "before_s", "after_d", "level", "messenger")
 
 
@@ -41,7 +45,7 @@ def upload(arguments: Namespace) -> int:
 
 
 def watch(arguments: Namespace) -> int:
-    """``starcross watch``: coincidences as they come, until Ctrl-C."""
+    """``starcross watch``: coincidences as they come, until Ctrl-C, which ends it with 0; 1 as `upload`."""
     configure_logging(level="debug" if arguments.verbose else "warning")
     trigger = f"upload:{arguments.skymap}" if arguments.skymap else arguments.trigger
     query = {"where": arguments.where, "trigger": trigger, "since": arguments.since}
@@ -58,13 +62,20 @@ def watch(arguments: Namespace) -> int:
             else:
                 console.print(_line(document), soft_wrap=True)
 
-    return _asked(arguments, follow)
+    try:
+        return _asked(arguments, follow)
+    except KeyboardInterrupt:
+        return 0
 
 
 def token(arguments: Namespace) -> int:
     """``starcross token``: make, list and revoke tokens of a service, while it runs or not."""
+    if arguments.config is None:
+        raise ConfigurationError("token: expected --config, the configuration of the service that they are for")
     config = load_config(arguments.config, arguments.overrides)
-    folder = (arguments.config.parent if arguments.config else Path()) / config.store.folder
+    folder = arguments.config.parent / config.store.folder
+    if arguments.action != "make" and not (folder / FILE).exists():
+        raise ConfigurationError(f"{folder}: no token was made there")
     tokens, now_us, console = Tokens(folder), WallClock()(), Console(highlight=False)
     if arguments.action == "revoke":
         if not arguments.id:
@@ -103,21 +114,33 @@ def _show_skymap(document: dict[str, Any], *, as_json: bool) -> None:
         sys.stdout.write(json.dumps(document, indent=2) + "\n")
         return
     console, position = Console(highlight=False), document["position"]
-    console.print(f"{document['id']}  {document['name']}  {document['trigger_utc']}", style="bold", markup=False)
+    heading = document["id"], document["name"], f"{document['trigger_utc'][:19]}Z"
+    console.print("  ".join(part for part in heading if part), style="bold", markup=False, soft_wrap=True)
     if position:
         areas = f"50 % in {position['area_50_deg2']:,.1f} deg², 90 % in {position['area_90_deg2']:,.1f} deg²"
         peak = f"peak at RA {position['peak_ra_deg']:.5f}, Dec {position['peak_dec_deg']:+.5f} deg"
-        console.print(f"{areas}; {peak}", markup=False, soft_wrap=True)
+        console.print(f"{areas}; {peak}", markup=False)
+    found = document["coincidences"]
+    console.print(_counterparts(found, wide=console.width >= _WIDE) if found else "no counterparts so far")
+    if len(found) > _ROWS:
+        console.print(f"and {len(found) - _ROWS} more: --json shows them, up to 100", style="dim", markup=False)
+    console.print(f"follow it: starcross watch --skymap {document['id']}", style="dim", markup=False, soft_wrap=True)
+
+
+def _counterparts(found: list[dict[str, Any]], *, wide: bool) -> Table:
     table = Table(title="Counterparts so far")
-    for heading in ("rank", "object", "survey", "after", "mag", "level", "posterior"):
-        table.add_column(heading, justify="left" if heading in {"object", "survey"} else "right")
-    for one in document["coincidences"]:
-        table.add_row(*(Text(cell) for cell in _cells(one)))
-    console.print(table if document["coincidences"] else "no counterparts so far")
-    console.print(f"follow it: starcross watch --skymap {document['id']}", style="dim", markup=False)
+    shown = [number for number, heading in enumerate(_HEADINGS) if wide or heading not in _ONLY_WIDE]
+    for number in shown:
+        on_the_left = _HEADINGS[number] in {"object", "survey"}
+        table.add_column(_HEADINGS[number], justify="left" if on_the_left else "right", overflow="fold")
+    for one in found[:_ROWS]:
+        cells = _cells(one)
+        table.add_row(*(Text(cells[number]) for number in shown))
+    return table
 
 
 def _cells(one: dict[str, Any]) -> tuple[str, ...]:
+    """What there is to tell of a coincidence, by `_HEADINGS`."""
     source, worth = one["object"], one["statistics"] or {}
     mag = "" if source["mag"] is None else f"{source['mag']:.2f} {source['band']}"
     posterior = f"{worth['posterior']:.3f}" if worth else ""
@@ -153,12 +176,12 @@ def _show_tokens(console: Console, tokens: list[Token], now_us: int, *, as_json:
         return
     table = Table(title="Tokens")
     for heading in ("id", "owner", "scopes", "made", "expires", "last used", "state"):
-        table.add_column(heading)
+        table.add_column(heading, overflow="fold", no_wrap=heading == "id", min_width=12 if heading == "id" else None)
     for one in tokens:
         instants = (_shown(instant) for instant in (one.made_us, one.expires_us, one.used_us))
         cells = one.id, one.owner, " ".join(sorted(one.scopes)), *instants, one.trouble(now_us) or "counts"
         table.add_row(*(Text(cell) for cell in cells))
-    console.print(table if tokens else "there is no token; make one: starcross token make --owner NAME")
+    console.print(table)
 
 
 def _told(one: Token) -> dict[str, Any]:

@@ -219,7 +219,8 @@ def places(error: ValidationError, where: str) -> list[dict[str, str]]:
     found = []
     for problem in error.errors(include_url=False, include_input=False, include_context=False):
         place = ".".join([where, *(str(part)[:_LONGEST_PLACE] for part in problem["loc"])])
-        detail = "is not known here" if problem["type"] == "extra_forbidden" else problem["msg"]
+        unknown = problem["type"] == "extra_forbidden"
+        detail = "is not known here" if unknown else problem["msg"].removeprefix("Value error, ")
         found.append({"place": place, "detail": detail})
     return found
 
