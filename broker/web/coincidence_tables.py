@@ -1,5 +1,6 @@
 """Coincidences as tables, for those who work with CSV or with Virtual Observatory tools."""
 
+import csv
 import io
 from collections.abc import Callable, Sequence
 from typing import Any, Final
@@ -55,8 +56,11 @@ def _column(documents: Sequence[dict[str, Any]], part: str, name: str) -> Masked
 
 
 def _csv(table: Table) -> bytes:
-    stream = io.StringIO()
-    table.write(stream, format="ascii.csv")
+    """As RFC 4180 has it; what ends a line is quoted."""
+    stream = io.StringIO(newline="")
+    writer = csv.writer(stream)
+    writer.writerow(table.colnames)
+    writer.writerows(zip(*(table[name].tolist() for name in table.colnames), strict=True))
     return stream.getvalue().encode()
 
 
