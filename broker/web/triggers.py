@@ -29,8 +29,9 @@ from schemas.coincidence_documents import TriggerDocument
 from schemas.pixels import ORDER
 from schemas.records import Messenger, Notice, Trigger, Window
 from schemas.sky import SkyMap
-from schemas.times import iso_from_us
+from schemas.times import iso_from_us, us_from_iso
 
+_FIRST_US, _LAST_US = us_from_iso("0001-01-01T00:00:00Z"), us_from_iso("9999-12-31T23:59:59Z")
 Level = Annotated[float, Field(gt=0, lt=1)]
 _LEVELS = r"^0\.[0-9]{0,8}[1-9]0?(,0\.[0-9]{0,8}[1-9]0?){0,9}$"
 _PARTS = {"id": Part("Id of the trigger: its namespace and the observatory's own identifier.", "fermi-gbm:812960656")}
@@ -149,10 +150,15 @@ def state_of(trigger: Trigger, windows: Mapping[str, Window]) -> dict[str, Any]:
         "retracted": trigger.retracted,
         "astrophysical": trigger.astrophysical,
         "windows": [
-            {"matcher": name, "start_utc": iso_from_us(window.start_us), "end_utc": iso_from_us(window.end_us)}
+            {"matcher": name, "start_utc": _instant(window.start_us), "end_utc": _instant(window.end_us)}
             for name, window in sorted(windows.items())
         ],
     }
+
+
+def _instant(us: int) -> str:
+    """Of a window of an event at the end of the calendar, the calendar's end."""
+    return iso_from_us(min(max(us, _FIRST_US), _LAST_US))
 
 
 def position_of(skymap: SkyMap | None) -> dict[str, Any] | None:

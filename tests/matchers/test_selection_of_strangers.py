@@ -35,9 +35,9 @@ def test_plain_conditions_mean_the_same(condition):
     [
         'object.object_id =~ "(a|a)*b"', 'object.object_id !~ "x"', 'object.object_id =~~ "x"',
         "[x for x in trigger.names][0] == ''", "$range(9)[0] == 1", "$now > d'2020-01-01'", "1 << 3 > 1", "8 >> 3 == 1",
-        "2 ** 3 == 8", "7 // 2 == 3", "7 % 2 == 1", "1 & 1 == 1", "1 | 1 == 1", "1 ^ 1 == 0", "true # and", "1e9999 > 1",
-        "1" * 30 + " > 1", '"\\x41" == "A"', "true ? true : false", "trigger.test?", "0x10 == 16", 'd"2020" if true else 1',
-        "", " ", "x" * (MOST_CHARACTERS + 1), "é == 1",
+        "2 ** 3 == 8", "7 // 2 == 3", "7 % 2 == 1", "1 & 1 == 1", "1 | 1 == 1", "1 ^ 1 == 0", "true # and",
+        "1e9999 > 1", "1" * 30 + " > 1", '"\\x41" == "A"', "true ? true : false", "trigger.test?", "0x10 == 16",
+        'd"2020" if true else 1', "", " ", "x" * (MOST_CHARACTERS + 1), "é == 1",
     ],
 )  # fmt: skip
 def test_what_may_take_long_is_refused_at_once(condition):
