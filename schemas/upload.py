@@ -25,6 +25,8 @@ _LARGEST_BYTES: Final = 640 << 20
 Instant = Annotated[str, StringConstraints(max_length=40)]
 Degrees = Annotated[float, Field(ge=0, le=180)]
 Name = Annotated[str, StringConstraints(strip_whitespace=True, max_length=100, pattern=r"^[^\x00-\x1f\x7f]*$")]
+Owner = Annotated[str, StringConstraints(max_length=128, pattern=r"^[^\x00-\x1f\x7f]*$")]
+"""As long as that of a token may be, and compared to the letter."""
 
 
 class _Document(BaseModel):
@@ -90,7 +92,7 @@ class UploadDocument(_Document):
     serial: int = Field(ge=1, lt=2**31)
     kind: Kind
     issued_utc: Instant
-    owner: Name = ""
+    owner: Owner = ""
     private: bool = False
     name: Name = ""
     messenger: Messenger = Messenger.GRAVITATIONAL_WAVE

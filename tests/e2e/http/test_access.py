@@ -180,3 +180,13 @@ async def test_other_pages_read_only_where_they_may_and_never_with_the_cookie(tm
         assert allowed.headers.get("Access-Control-Allow-Credentials") is None
         refused = await Person(here.session, here.url, UNKNOWN).get("status", headers={"Origin": friend})
         assert refused.status == 401
+
+
+@pytest.mark.parametrize("owner", ["a" * 128, "Ada Lovelace <ada@example.org>", "名前", "' OR 1=1 --", "ada,bob"])
+async def test_whoever_has_a_token_may_upload_whatever_their_name(tmp_path, owner):
+    async with site(tmp_path) as here:
+        ada = here.person(owner)
+        made = await ada.upload(cone=CONE, private=True)
+        assert made["owner"] == owner
+        assert (await ada.got(f"skymaps/{made['id']}"))["private"] is True
+        assert (await here.person("bob").get(f"skymaps/{made['id']}")).status == 404

@@ -113,7 +113,7 @@ async def test_superevents(tmp_path):
             ({"superevent_id": 7}, None),
             ({"event": None}, "no event"),
             ({"event": record["event"] | {"skymap": "!"}}, ""),
-            ({"event": record["event"] | {"time": None}}, "trigger_time"),
+            ({"event": record["event"] | {"time": None}}, "time"),
             ({"superevent_id": None, "alert_type": None}, "LVK"),
         ):
             answer = await ada.ask("POST", "skymaps", json={"lvk": {k: v for k, v in (record | change).items() if v}})

@@ -17,6 +17,7 @@ import pytest
 from astropy.io import fits
 
 from broker.clocks import WallClock
+from broker.web import routes
 from broker.web.tokens import Scope, Tokens
 from tests.e2e.hostile_inputs import cards, packed
 from tests.e2e.http.site import CONE, TRIGGER, Person, alert, form, site
@@ -27,7 +28,8 @@ GIB = 1 << 30
 LIMIT_MIB = 4
 MEMORY_GROWTH_BYTES = 400 << 20
 """A map of the largest size takes some 60 MB to be read; all of these attacks together may not take more than this."""
-LONGEST_HELD_S = 1.0
+LONGEST_HELD_S = 3.0
+"""On a machine that is busy otherwise; one bomb that is unpacked on the loop would hold it for longer."""
 MAP = flat(blob(4, ra_deg=150.0, dec_deg=-12.0, sigma_deg=5.0))
 TABLE = (
     "XTENSION= 'BINTABLE'", "BITPIX  =                    8", "NAXIS   =                    2",
@@ -247,6 +249,16 @@ async def test_positions_that_attack(tmp_path, body):
         answer = await here.person().ask("POST", "match", data=io.BytesIO(body), headers=JSON)
         assert answer.status in {413, 422}, answer.text
         assert len(answer.body) < 5000
+
+
+@pytest.mark.parametrize(("method", "path"), [("POST", "/api/v1/match"), ("POST", "/session")])
+async def test_a_body_that_comes_too_slowly_ends(tmp_path, monkeypatch, method, path):
+    monkeypatch.setattr(routes, "_BODY_S", 0.3)
+    async with site(tmp_path) as here:
+        headers = JSON | {"Sec-Fetch-Site": "same-origin"}
+        answer = await here.person().ask(method, path, data=slowly(), headers=headers)
+        assert answer.status == 408
+        assert answer.json["detail"].endswith("within 0.3 s")
 
 
 CONDITIONS = [
