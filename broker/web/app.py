@@ -1,6 +1,7 @@
 """The application: routes, and what every request goes through before it reaches one."""
 
 import asyncio
+import logging
 import ssl
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
@@ -14,7 +15,7 @@ from aiohttp.typedefs import Handler
 
 from broker.web.access import admission, required
 from broker.web.limits import rate_limits
-from broker.web.observing import observed
+from broker.web.observing import REQUEST_ID, observed
 from broker.web.options import HttpOptions
 from broker.web.problems import Problem, told_as_problems
 from broker.web.proxies import behind_proxies
@@ -27,6 +28,9 @@ _IDLE_S = 75.0
 """So long a connection is kept for a further request."""
 _LEAST_PACKED_BYTES = 1000
 """Less than a packet is not smaller in one."""
+_UNHEARD = logging.getLogger(f"{__name__}.malformed")
+"""aiohttp would log a traceback for everybody who does not speak HTTP; what fails in our handlers we log ourselves."""
+_UNHEARD.setLevel(logging.CRITICAL)
 _CLOSING_S = 5.0
 """So long streams and uploads may go on when the service ends."""
 
@@ -78,6 +82,7 @@ class WebServer:
             handle_signals=False,
             shutdown_timeout=_CLOSING_S,
             keepalive_timeout=_IDLE_S,
+            logger=_UNHEARD,
             auto_decompress=False,  # nothing that strangers packed is unpacked on the loop: see `_plain_bodies`
         )
 
@@ -137,7 +142,11 @@ def _guarded(route: Route) -> Handler:
 @web.middleware
 async def _safe_headers(request: web.Request, handler: Handler) -> web.StreamResponse:
     """What every answer carries; those of the interface depend on who asks, and no cache gives one to another."""
-    response = await handler(request)
+    try:
+        response = await handler(request)
+    except web.HTTPException as redirect:
+        redirect.headers.update(SECURITY_HEADERS)
+        raise
     if not response.prepared:  # a stream has sent its own
         for name, value in SECURITY_HEADERS.items():
             response.headers.setdefault(name, value)
@@ -159,9 +168,14 @@ async def _plain_bodies(request: web.Request, handler: Handler) -> web.StreamRes
 @web.middleware
 async def _compressed(request: web.Request, handler: Handler) -> web.StreamResponse:
     response = await handler(request)
-    if not response.prepared and isinstance(response, web.Response) and response.body is not None:
+    if not response.prepared and isinstance(response, web.Response) and _is_worth_packing(response):
         response.enable_compression()
     return response
+
+
+def _is_worth_packing(response: web.Response) -> bool:
+    kind, size = response.content_type, len(response.body) if isinstance(response.body, bytes) else 0
+    return size >= _LEAST_PACKED_BYTES and (kind.startswith("text/") or kind.endswith(("json", "xml", "javascript")))
 
 
 def _allow_origins(app: web.Application, origins: Iterable[str], routes: Iterable[web.AbstractRoute]) -> None:
@@ -169,7 +183,7 @@ def _allow_origins(app: web.Application, origins: Iterable[str], routes: Iterabl
     allowed = {
         origin: aiohttp_cors.ResourceOptions(  # type: ignore[no-untyped-call]
             allow_credentials=False,
-            expose_headers=("ETag", "Link", "Retry-After", "Location"),
+            expose_headers=("ETag", "Retry-After", "Location", REQUEST_ID),
             allow_headers=("Authorization", "Content-Type", "Last-Event-ID", "If-None-Match", "If-Match"),
             max_age=600,
         )

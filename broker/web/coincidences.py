@@ -13,7 +13,7 @@ from broker.web.access import PRINCIPAL, Principal
 from broker.web.cursors import after_of, cursor_of
 from broker.web.problems import Problem
 from broker.web.queries import Filter, Found
-from broker.web.routes import JSON, Answer, Part, Route, as_text, asked
+from broker.web.routes import JSON, Answer, Part, Route, as_bytes, as_text, asked
 from broker.web.site import Site, site_of
 from broker.web.tokens import Scope
 from matchers.selection import Selection
@@ -196,7 +196,7 @@ async def _voevent(request: web.Request) -> web.StreamResponse:
         coincidence = from_json(one.document)
         if coincidence.revision == int(parts["revision"]):
             body = voevent_bytes(coincidence, site.service.plan.author)
-            return web.Response(body=body, content_type=VOEVENT, charset="utf-8")
+            return as_bytes(request, body, content_type=VOEVENT)
     raise missing
 
 

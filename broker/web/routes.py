@@ -240,8 +240,14 @@ def as_json(
 def as_text(
     request: web.Request, text: str, status: HTTPStatus = HTTPStatus.OK, content_type: str = "application/json"
 ) -> web.Response:
-    """An answer, with an ETag of its content; whoever has it already is told so, with nothing else."""
-    body = text.encode()
+    """An answer in text; see `as_bytes`."""
+    return as_bytes(request, text.encode(), status, content_type)
+
+
+def as_bytes(
+    request: web.Request, body: bytes, status: HTTPStatus = HTTPStatus.OK, content_type: str = "application/json"
+) -> web.Response:
+    """An answer in UTF-8, with an ETag of its content; whoever has it already is told so, with nothing else."""
     etag = blake2b(body, digest_size=12).hexdigest()
     if status is HTTPStatus.OK and any(known.value in {etag, "*"} for known in request.if_none_match or ()):
         response = web.Response(status=HTTPStatus.NOT_MODIFIED.value)

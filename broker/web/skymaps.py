@@ -19,7 +19,7 @@ from broker.web.geometry import Contours, CoverageMap
 from broker.web.problems import Problem
 from broker.web.queries import SCANNED_AT_ONCE, Filter
 from broker.web.reading import read_engine
-from broker.web.routes import EVENTS, FORM, GEOJSON, JSON, Answer, Part, Route, as_json, as_text, asked
+from broker.web.routes import EVENTS, FORM, GEOJSON, JSON, Answer, Part, Route, as_bytes, as_json, as_text, asked
 from broker.web.site import Site, site_of
 from broker.web.stream import LAST_EVENT, LAST_EVENT_PART, beginning, follow
 from broker.web.tokens import Scope
@@ -190,8 +190,10 @@ async def _coincidences(request: web.Request) -> web.StreamResponse:
         return as_text(request, list_text(page.items, page.next_after))
     standing = await _standing(site, trigger.id, principal)
     body = await asyncio.to_thread(as_table, standing, content_type)
-    headers = {"Content-Disposition": f'attachment; filename="{request.match_info["id"]}.{_ENDINGS[content_type]}"'}
-    return web.Response(body=body, content_type=content_type, charset="utf-8", headers=headers)
+    response = as_bytes(request, body, content_type=content_type)
+    name = f"{request.match_info['id']}.{_ENDINGS[content_type]}"
+    response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
+    return response
 
 
 async def _events(request: web.Request) -> web.StreamResponse:

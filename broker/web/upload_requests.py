@@ -230,7 +230,7 @@ def understood(wanted: Wanted, limits: MapLimits) -> Understood:
     trigger_us = time_us if settings.trigger_time is None else settings.trigger_time
     if trigger_us is None:
         raise wrong("trigger_time", "the file does not say when the event was: give it")
-    return Understood(settings, localisation, skymap, _plain(name), trigger_us, _plain(wanted.file_name))
+    return Understood(settings, localisation, skymap, _plain(name), trigger_us, _without_folders(wanted.file_name))
 
 
 def wrong(place: str, detail: str) -> Problem:
@@ -291,9 +291,13 @@ async def _of_form(request: web.Request, bytes_max: int) -> Wanted:
 
 
 def _plain(name: str) -> str:
-    """A name that a stranger gave, without folders and in characters that do no harm; it never becomes a path."""
-    printable = "".join(character for character in name[-_LONGEST_NAME:] if character.isprintable())
-    return printable.replace("\\", "/").rpartition("/")[2].strip()[:100].strip()
+    """A name that a stranger gave, in characters that do no harm."""
+    return "".join(character for character in name[-_LONGEST_NAME:] if character.isprintable()).strip()[:100].strip()
+
+
+def _without_folders(name: str) -> str:
+    """What a sender calls a file, which never becomes a path."""
+    return _plain(name.replace("\\", "/").rpartition("/")[2])
 
 
 class _BoundedBody:

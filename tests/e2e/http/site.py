@@ -170,7 +170,8 @@ async def site(
     folder: Path, http: str = "", text: str = "", clock: Any = None, headers: Iterable[tuple[str, str]] = ()
 ) -> AsyncIterator[Site]:
     """A service that is served; started again in the same folder it goes on where it was."""
-    config = f"[http]\nenabled = true\nport = 0\n{http}\n{text}"
+    port = "" if "port = " in http else "port = 0"
+    config = f"[http]\nenabled = true\n{port}\n{http}\n{text}"
     async with AsyncExitStack() as stack:
         service, _ = await stack.enter_async_context(serving(folder, config, clock or DataClock()))
         server = await stack.enter_async_context(serving_http(service))

@@ -1,6 +1,5 @@
 """A service with its interface, as a process of its own, and tokens for it."""
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -29,8 +28,8 @@ class Interface:
     ----------
     config
         Its configuration.
-    given
-        Changes of that on the command line.
+    made
+        Tokens by owner and scopes, so that each is made once.
     """
 
     service: ServiceProcess
@@ -87,8 +86,3 @@ def map_file(tmp_path: Path) -> Path:
     path = tmp_path / "burst.fits"
     path.write_bytes(MAP)
     return path
-
-
-def lines(text: str) -> list[dict[str, Any]]:
-    """Lines of JSON."""
-    return [json.loads(line) for line in text.splitlines()]
