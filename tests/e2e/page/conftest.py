@@ -1,6 +1,5 @@
 """A real browser before a real service: Chromium, driven by Playwright, and what every page is held to."""
 
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -28,25 +27,22 @@ FLAGS = (
     "--no-first-run",
 )
 NOW_US = 1_800_000_000 * US_PER_S
-IN_CI = os.environ.get("CI", "").lower() in {"1", "true"}
 
 
-def _missing(why: str) -> None:
-    if IN_CI:
-        pytest.fail(why)
-    pytest.skip(why)
-
-
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator["Browser"]:
-    """Chromium without a window."""
+    """Chromium without a window.
+
+    Playwright runs an event loop of its own as long as it is open, beside which no asynchronous test can run: so it
+    is closed after each module.
+    """
+    from tests.e2e.page.browser import IN_CI, sync_playwright  # noqa: PLC0415 - without it the tests were skipped
+
     chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if chromium is None:
-        _missing("no Chromium is installed (apt-get install chromium)")
-    playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed") if not IN_CI else None
-    if playwright is None:
-        import playwright.sync_api as playwright  # noqa: PLC0415
-    with playwright.sync_playwright() as driver:
+        why = "no Chromium is installed (apt-get install chromium)"
+        pytest.fail(why) if IN_CI else pytest.skip(why)
+    with sync_playwright() as driver:
         opened = driver.chromium.launch(executable_path=chromium, args=list(FLAGS))
         yield opened
         opened.close()

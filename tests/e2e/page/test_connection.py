@@ -3,13 +3,10 @@
 import signal
 import urllib.parse
 
-import pytest
-
+from tests.e2e.page.browser import expect
 from tests.e2e.page.conftest import Open, serving, with_page
 from tests.e2e.page.test_live import ROWS, loaded, standing
 from tests.e2e.page.test_upload import a_new_object, sign_in
-
-expect = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed").expect
 
 LOST = ("ERR_CONNECTION_REFUSED", "ERR_INCOMPLETE_CHUNKED_ENCODING", "ERR_EMPTY_RESPONSE", "ERR_CONNECTION_RESET")
 WAITING = 60_000

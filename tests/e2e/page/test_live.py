@@ -4,11 +4,8 @@ import json
 import re
 import urllib.request
 
-import pytest
-
+from tests.e2e.page.browser import expect
 from tests.e2e.page.conftest import Site
-
-expect = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed").expect
 
 ROWS = "#list-title ~ .table tbody tr"
 
@@ -111,6 +108,21 @@ def test_frames_and_projections(visit):
     page.get_by_role("button", name="Reset the view").click()
     expect(page.get_by_role("button", name="Equatorial")).to_have_attribute("aria-pressed", "true")
     expect(page.get_by_role("button", name="Whole sky")).to_have_attribute("aria-pressed", "true")
+
+
+def test_what_comes_late_does_not_turn_the_sky_back(opener, site):
+    held = []
+    page = opener(site, "/upload")
+    page.route("**/api/v1/triggers?*", lambda route: held.append(route))  # Playwright wants a function
+    page.goto(site.url)
+    expect(page.locator(ROWS).first).to_be_visible()
+    page.get_by_role("button", name="Galactic").click()
+    with page.expect_response("**/api/v1/triggers?*"):
+        while not held:
+            page.wait_for_timeout(10)
+        held.pop().continue_()
+    expect(page.locator("details .count")).not_to_have_text("0")
+    expect(page.get_by_role("button", name="Galactic")).to_have_attribute("aria-pressed", "true")
 
 
 def test_drag_and_wheel_move_the_sky(visit):

@@ -2,10 +2,9 @@
 
 import pytest
 
+from tests.e2e.page.browser import expect
 from tests.e2e.page.test_live import loaded, standing
 from tests.e2e.page.test_upload import sign_in
-
-expect = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed").expect
 
 SIZES = [(320, 640), (390, 844), (1024, 768), (1920, 1080)]
 THEMES = ["light", "dark", "red"]

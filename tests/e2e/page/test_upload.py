@@ -8,11 +8,10 @@ from datetime import datetime, timedelta
 import pytest
 
 from broker.web.tokens import Scope
+from tests.e2e.page.browser import expect
 from tests.e2e.page.conftest import Open, Site, serving, with_page
 from tests.e2e.page.test_live import ROWS, asked, loaded, standing
 from tests.schemas.maps import blob, flat
-
-expect = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed").expect
 
 AWAY = "status of 40"
 """Of the console, when somebody asks what they may not."""

@@ -201,8 +201,7 @@ export function liveView(night, memory) {
   function update() {
     if (!isPlaced && night.triggers.size) {
       isPlaced = true;
-      sky.home.centre = [middleOf(night), 0];
-      sky.reset();
+      sky.settle([middleOf(night), 0]);
     }
     const rows = shownRows();
     const standing = new Map();

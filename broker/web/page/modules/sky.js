@@ -99,9 +99,16 @@ export class Sky extends EventTarget {
     });
   }
 
+  /** Where to look from the beginning, if nobody has turned it meanwhile, and after each reset. */
+  settle(centre) {
+    this.home.centre = centre;
+    if (!this.wasMoved) this.centre = [...centre];
+    this.paint();
+  }
+
   /** It is turned: less detail until it is still. */
   moved() {
-    this.moving = true;
+    this.moving = this.wasMoved = true;
     clearTimeout(this.stilling);
     this.stilling = setTimeout(() => {
       this.moving = false;
