@@ -47,8 +47,8 @@ _END = object()
 _YEAR_US = 365.25 * US_PER_DAY
 _FALLBACK_PER_YEAR = 200.0
 _FALLBACK_SPAN_US = 30 * US_PER_DAY
-"""The rate of triggers is measured over what is remembered, and so much longer a time with the fallback's rate: three on
-the first day are not a thousand a year."""
+"""The rate of triggers is measured over what is remembered, and for so long a time it is the fallback's: three on the
+first day are not a thousand a year."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
