@@ -12,6 +12,7 @@ from matchers.rates import RateHistogram
 from matchers.revisions import Notability, of_statistics
 from matchers.statistics import assess
 from matchers.verdicts import Opened, batched
+from matchers.visibility import CounterpartOptions
 from schemas.records import Coincidence, State
 from schemas.statistics import NO_EVIDENCE, Statistics
 
@@ -68,10 +69,14 @@ class Assessor:
         Where the verdicts are, and what was published.
     notability
         What is worth a revision.
+    counterparts
+        What is taken for granted of counterparts.
     """
 
-    def __init__(self, ledger: Ledger, notability: Notability, counts: Counts) -> None:
-        self._ledger, self._notability, self._counts = ledger, notability, counts
+    def __init__(
+        self, ledger: Ledger, notability: Notability, counterparts: CounterpartOptions, counts: Counts
+    ) -> None:
+        self._ledger, self._notability, self._counterparts, self._counts = ledger, notability, counterparts, counts
         self._weighed_by: dict[str, RateHistogram] = {}
         """By coincidence: the rates that its light curve was compared with."""
 
@@ -115,6 +120,7 @@ class Assessor:
             around.backgrounds,
             triggers_per_year=around.triggers_per_year,
             now_us=around.now_us,
+            options=self._counterparts,
         )
         found.verdicts = {verdict.id: verdict for verdict in standing}
         found.statistics = dict(zip(found.verdicts, made, strict=True))

@@ -28,6 +28,7 @@ from matchers.revisions import Notability, RevisionOptions
 from matchers.search import Search
 from matchers.triggers import TriggerBook
 from matchers.verdicts import Opened, StoredObjects, Verdicts, batched
+from matchers.visibility import CounterpartOptions
 from schemas.annotations import Annotation
 from schemas.errors import ConfigurationError
 from schemas.records import Alerts, Coincidence, Notice, Provenance, Role, Trigger, Window
@@ -88,6 +89,8 @@ class Engine:
         Alerts and triggers are kept at least so long (see `expire`).
     links
         Which triggers are one event.
+    counterparts
+        What is taken for granted of counterparts.
     revisions
         Which differences are published.
     neighbourhood
@@ -110,6 +113,7 @@ class Engine:
         config_hash: str = "",
         retention_us: int = 20 * US_PER_DAY,
         links: LinkOptions | None = None,
+        counterparts: CounterpartOptions | None = None,
         revisions: RevisionOptions | None = None,
         neighbourhood: Neighbourhood | None = None,
     ) -> None:
@@ -123,7 +127,12 @@ class Engine:
         self.counts = Counts()
         self._verdicts = Verdicts(Provenance(software, config_hash, ()), neighbourhood or Neighbourhood())
         self.ledger = self._verdicts.ledger
-        self._assessor = Assessor(self.ledger, Notability(revisions or RevisionOptions()), self.counts)
+        self._assessor = Assessor(
+            self.ledger,
+            Notability(revisions or RevisionOptions()),
+            counterparts or CounterpartOptions(),
+            self.counts,
+        )
         self._backgrounds: Mapping[str, Background] = {}
         self._background_hour: int | None = None
         self._assessed_hour: int | None = None
