@@ -4,7 +4,7 @@ The engine is what is tried: alerts come as columns, without the packets (readin
 the bytes that an observatory would send. Nothing of the truth reaches it.
 """
 
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -153,7 +153,7 @@ def looked(engine: Engine, now_us: int, truth: Truth | None) -> Iterator[Searche
 
     Without a truth no trigger has a counterpart.
     """
-    injected: Set[str] = frozenset() if truth is None else truth.objects
+    injected: frozenset[str] = frozenset() if truth is None else truth.objects
     for trigger in engine.triggers():
         if trigger.skymap is None:
             continue
@@ -174,7 +174,7 @@ def _searched(
     matcher: str,
     standing: Sequence[Coincidence],
     counterpart: Counterpart | None,
-    injected: Set[str],
+    injected: frozenset[str],
     now_us: int,
 ) -> Searched:
     name = None if counterpart is None else counterpart.object_id
