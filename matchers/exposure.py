@@ -16,8 +16,8 @@ from schemas.times import US_PER_DAY, night_of, night_start_us
 _US_PER_MS = 1000
 
 
-class Candidates(NamedTuple):
-    """Objects of one survey, as columns of equal length: in which cell they lie, and when they were first detected."""
+class FirstLooks(NamedTuple):
+    """In which cells candidates of one survey were first detected, and when: columns of equal length."""
 
     cell: Ints
     first_us: Ints
@@ -55,7 +55,7 @@ class Exposure:
         sky: SearchedSky,
         background: Background,
         visibility: Visibility,
-        candidates: Candidates,
+        candidates: FirstLooks,
         time_us: int,
         span_us: tuple[int, int],
     ) -> None:
@@ -81,7 +81,7 @@ class Exposure:
         self._tabulate(background, nights)
 
     def _looks(
-        self, background: Background, candidates: Candidates, start_us: int, end_us: int
+        self, background: Background, candidates: FirstLooks, start_us: int, end_us: int
     ) -> tuple[Ints, NDArray[np.bool_]]:
         """When each cell was first visited in each night, and whether it was, shape (nights, cells)."""
         first_night, last_night = night_of(np.array([start_us, end_us])).tolist()
