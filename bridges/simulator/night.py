@@ -343,9 +343,10 @@ class _Scene:
         )
 
     def _any_afterglow(self, event: Event) -> Afterglow:
-        """As they are, and not as they are found: a little fainter, and behind dust. A quarter is dark, by 1.4 mag and
-        more (Greiner et al. 2011, A&A 526, A30)."""
-        intrinsic_mag, dust_mag = self._random.normal(20.0, 1.5), self._random.exponential(1.0)
+        """As they are, and not as they are found: fainter than those of which light curves are published, and behind
+        dust. A quarter is dark, by 1.4 mag and more (Greiner et al. 2011, A&A 526, A30); a third of the way into the
+        first day three in five are brighter than 20.5, about as many as are found of Swift's bursts."""
+        intrinsic_mag, dust_mag = self._random.normal(20.5, 1.6), self._random.exponential(1.0)
         return replace(self._afterglow(event), r_mag_at_1_d=float(intrinsic_mag + dust_mag))
 
     def _kilonova(self, event: Event) -> Kilonova:
