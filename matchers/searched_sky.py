@@ -95,8 +95,9 @@ def _of_cells(skymap: SkyMap, region: Region) -> tuple[Pixels, Pixels, Array, Ar
 
 
 def _ranges(first: Ints, end: Ints, most: int | None) -> tuple[Ints, Ints, int]:
-    """All numbers of half-open ranges, and the place of the range that each is of; of more than so many every second, or
-    third..., which the last result tells.
+    """All numbers of half-open ranges, and the place of the range that each is of.
+
+    Of more than so many it is every second, or third..., which the last result tells.
     """
     count = np.maximum(end - first, 0)
     ends = np.cumsum(count)
