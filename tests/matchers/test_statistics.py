@@ -11,6 +11,7 @@ from numpy.random import Generator
 
 from bridges.simulator.sphere import fisher_angle_deg, offset
 from broker.calibration.measures import Uniformity, reliability
+from matchers import candidates
 from matchers.background import Background
 from matchers.counterparts import class_weights
 from matchers.coverage import CELL_SHIFT, CELLS
@@ -191,6 +192,20 @@ def test_statistics_may_be_taken_some_at_a_time():
     parts = [made.statistics(slice(start, start + 3)) for start in range(0, 7, 3)]
     assert [len(part) for part in parts] == [3, 3, 1]
     assert [one for part in parts for one in part] == worth(trigger, window, found, backgrounds, now_us)
+
+
+def test_many_are_told_the_same_as_few(monkeypatch):
+    """Of many the sum over nights is interpolated; and positions are remembered, but not without end."""
+    monkeypatch.setattr(candidates, "_MOST_PIXELS", 100)
+    trigger, window = searched()
+    found = [at(trigger, 0.0003 * n, T0 + (n % 2) * DAY + HOUR, f"o{n}") for n in range(160)]
+    backgrounds = known(every_night(range(2)), 1.0)
+    many = worth(trigger, window, found, backgrounds)
+    for n in (3, 80, 159):
+        (alone,) = worth(trigger, window, found[n : n + 1], backgrounds)
+        assert alone.chance_probability == pytest.approx(many[n].chance_probability, rel=1e-9)
+        assert alone.weight == pytest.approx(many[n].weight)
+    assert len(candidates._PIXELS) < 300
 
 
 def test_two_surveys_share_one_trigger():
