@@ -6,7 +6,7 @@ the bytes that an observatory would send. Nothing of the truth reaches it.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Final
 
@@ -187,7 +187,7 @@ def _searched(
         mission=trigger.mission,
         matcher=matcher,
         age_d=(now_us - trigger.time_us) / US_PER_DAY,
-        area_90_deg2=trigger.skymap.area_deg2(0.9),
+        area_90_deg2=_area_90_deg2(trigger.skymap),
         counterpart=counterpart,
         claims=tuple(
             Claim(
@@ -206,3 +206,9 @@ def _searched(
         observed_fraction=None if of_any is None else of_any.observed_fraction,
         expected_chance=None if of_any is None else of_any.expected_chance,
     )
+
+
+@lru_cache(maxsize=1 << 12)
+def _area_90_deg2(skymap: SkyMap) -> float:
+    """Summing a map's cells takes long, and most maps stay the same from look to look."""
+    return skymap.area_deg2(0.9)
