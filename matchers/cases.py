@@ -10,8 +10,8 @@ What is known is a function of the *set* of the notices that were heard, whateve
 
 What strangers can do is bounded: an alias counts only in the namespace of the notice's own id (and the readers of
 notices let through only those that the sender can vouch for), a trigger has at most `MAX_IDS` ids, at most
-`MAX_WAITING` notices wait, and at most `MAX_REFERRING` triggers are told at once. Beyond these bounds, and nowhere else, it
-matters who comes first.
+`MAX_WAITING` notices wait, and at most `MAX_REFERRING` triggers are told at once. Beyond these bounds, and nowhere
+else, it matters who comes first.
 """
 
 from collections import defaultdict
