@@ -415,7 +415,8 @@ class Engine:
     def _reopened(self, trigger_id: str, cause: Cause) -> Iterator[None]:
         """Open and close the windows of a trigger's new state; the steps judge all that lies or lay in them."""
         trigger = self._joined.get(trigger_id)
-        known = self.ledger.of_trigger(trigger_id)
+        # What was said in another name of it stands if its alerts are dropped already, and is taken back with it.
+        known = [said for name in self._cases.ids(trigger_id) for said in self.ledger.of_trigger(name)]
         if trigger is None:
             case = self._cases.get(trigger_id)
             retracted = case is not None and case.retracted

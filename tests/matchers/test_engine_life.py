@@ -165,6 +165,16 @@ class TestTriggersOfOneEvent:
         changes = all_of(engine.put_skymap("fermi-gbm:bn200107123", "ivo://t/n#2", skymap_of(cone(100, -20)), NOW))
         assert said(changes) == [("a", "withdrawn", "moved_out")]
 
+    def test_what_was_said_in_a_name_that_merged_is_taken_back_even_if_its_alerts_are_dropped(self):
+        engine = engine_of(retention_us=DAY)
+        put(engine, notice_of("fermi-gbm:bn200107123", "ivo://t/n#1"), T0)
+        add(engine, row(1, "a", DAY))
+        engine.expire(T0 + 30 * DAY)
+        number = notice_of("fermi-gbm:1", "ivo://t/n#2", serial=1, aliases=("fermi-gbm:bn200107123",))
+        assert put(engine, number, T0 + 30 * DAY) == []
+        retraction = notice_of("fermi-gbm:1", "ivo://t/n#3", kind=Kind.RETRACTION, localisation=None, serial=2)
+        assert said(put(engine, retraction, T0 + 30 * DAY)) == [("a", "withdrawn", "retracted")]
+
     def test_a_notice_without_an_id_counts_for_the_trigger_that_it_cites(self):
         engine = engine_of()
         put(engine, notice_of())
