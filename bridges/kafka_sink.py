@@ -21,8 +21,8 @@ from bridges.notice_packets import Before, NoticePackets, nothing_before
 from bridges.options import Secret
 from bridges.schema_registry import SchemaRegistry
 from schemas.catalogue import SchemaCatalogue
-from schemas.coincidence_documents import SCHEMA_VERSION
 from schemas.coincidence_avro import SCHEMA_TEXT, encode_container, encode_framed
+from schemas.coincidence_documents import SCHEMA_VERSION
 from schemas.errors import BadPacket
 from schemas.records import Notice, Publication
 from schemas.voevent_out import VoeventAuthor, voevent_bytes

@@ -138,6 +138,7 @@ def simulate(arguments: Namespace) -> int:
 
 def check(arguments: Namespace) -> int:
     """``starcross check``; 1 if a connection failed."""
+    configure_logging(level="debug" if arguments.verbose else "warning")
     config = load_config(arguments.config, arguments.overrides)
     plan = Plan.of(config, _folder(arguments))
     make_reader(config, plan.folder)

@@ -22,10 +22,11 @@ from matchers.cuts import Cuts
 from matchers.linking import LinkOptions
 from matchers.options import BUILTIN
 from matchers.revisions import RevisionOptions
+from matchers.visibility import CounterpartOptions
 from schemas.errors import ConfigurationError
 from schemas.survey import SURVEYS
 
-_DECIDING = {"catalogues", "cuts", "survey_cuts", "triggers", "revisions", "matchers"}
+_DECIDING = {"catalogues", "counterparts", "cuts", "survey_cuts", "triggers", "revisions", "matchers"}
 Section = Options
 CatalogueName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
 
@@ -141,6 +142,7 @@ class Config(Section):
     )
     triggers: TriggersSection = TriggersSection()
     links: LinkOptions = LinkOptions()
+    counterparts: CounterpartOptions = CounterpartOptions()
     revisions: RevisionOptions = RevisionOptions()
     matchers: dict[str, MatcherSection] = Field(default_factory=dict, validate_default=True)
     lsst: LsstSection = LsstSection()

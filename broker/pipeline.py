@@ -66,6 +66,7 @@ def make_engine(
         config_hash=config.fingerprint(),
         retention_us=round(config.store.retention_d * US_PER_DAY),
         links=config.links,
+        counterparts=config.counterparts,
         revisions=config.revisions,
         neighbourhood=neighbourhood,
     )

@@ -3,7 +3,7 @@
 import math
 
 from schemas.densities import GBM_STATISTICAL_FACTOR, GBM_SYSTEMATICS
-from schemas.localisation import Annulus, Cone, Ellipse, InlineMap, Localisation, Systematics
+from schemas.localisation import Annuli, Annulus, Cone, Ellipse, InlineMap, Localisation, Systematics
 from schemas.pixels import DEG2_PER_SR
 from schemas.records import Kind, Notice
 from schemas.sky import SkyMap
@@ -68,6 +68,8 @@ def _stated(stated: Localisation) -> str:
         case Annulus():
             band = f"{_angle(stated.radius_deg)} +- {_angle(stated.half_width_deg)}"
             return f"ring of {band} around {_centre(stated)} {_holds(stated)}"
+        case Annuli():
+            return " and ".join(_stated(ring) for ring in stated.rings)
         case InlineMap():
             return f"sky map of {len(stated.body)} bytes in the notice itself"
 

@@ -296,7 +296,10 @@ class Service:
         return (f"{what} {name}" for name in parts)
 
 
-_FIXED = ("catalogues", "cuts", "survey_cuts", "triggers", "lsst", "store", "maps", "service")
+_FIXED = (
+    *("catalogues", "cuts", "survey_cuts", "triggers", "links", "counterparts", "revisions"),
+    *("lsst", "store", "maps", "service"),
+)
 
 
 def _with_sections(plan: Plan) -> dict[str, Any]:

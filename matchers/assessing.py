@@ -10,8 +10,9 @@ from matchers.judge import Matcher, evidence_of
 from matchers.ledger import Cause, Changes, GroupKey, Ledger, Place, is_same, place_of, under
 from matchers.rates import RateHistogram
 from matchers.revisions import Notability, of_statistics
-from matchers.statistics import assess
+from matchers.statistics import Assessment
 from matchers.verdicts import Opened, batched
+from matchers.visibility import CounterpartOptions
 from schemas.records import Coincidence, State
 from schemas.statistics import NO_EVIDENCE, Statistics
 
@@ -68,10 +69,14 @@ class Assessor:
         Where the verdicts are, and what was published.
     notability
         What is worth a revision.
+    counterparts
+        What is taken for granted of counterparts.
     """
 
-    def __init__(self, ledger: Ledger, notability: Notability, counts: Counts) -> None:
-        self._ledger, self._notability, self._counts = ledger, notability, counts
+    def __init__(
+        self, ledger: Ledger, notability: Notability, counterparts: CounterpartOptions, counts: Counts
+    ) -> None:
+        self._ledger, self._notability, self._counterparts, self._counts = ledger, notability, counterparts, counts
         self._weighed_by: dict[str, RateHistogram] = {}
         """By coincidence: the rates that its light curve was compared with."""
 
@@ -108,21 +113,24 @@ class Assessor:
         standing = [verdict for verdict in self._verdicts(self._ledger.places(key)) if verdict.id not in found.barred]
         if not standing:
             return
-        made = assess(
+        assessment = Assessment.of(
             opened.trigger,
             opened.window,
             standing,
             around.backgrounds,
             triggers_per_year=around.triggers_per_year,
             now_us=around.now_us,
+            options=self._counterparts,
         )
-        found.verdicts = {verdict.id: verdict for verdict in standing}
-        found.statistics = dict(zip(found.verdicts, made, strict=True))
-        self._ledger.assessed(found.statistics)
-        if excludes is not None:
-            for few in batched(standing, _AT_ONCE):
-                yield Changes()
-                whole = (replace(verdict, statistics=found.statistics[verdict.id]) for verdict in few)
+        for first in range(0, len(standing), _AT_ONCE):
+            yield Changes()
+            rows = slice(first, first + _AT_ONCE)
+            worth = {v.id: made for v, made in zip(standing[rows], assessment.statistics(rows), strict=True)}
+            found.verdicts.update((verdict.id, verdict) for verdict in standing[rows])
+            found.statistics.update(worth)
+            self._ledger.assessed(worth)
+            if excludes is not None:
+                whole = (replace(verdict, statistics=worth[verdict.id]) for verdict in standing[rows])
                 found.barred.update(verdict.id for verdict in whole if excludes(verdict))
 
     def _weigh_light_curves(self, places: Sequence[Place], backgrounds: Mapping[str, Background]) -> int:

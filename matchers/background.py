@@ -8,7 +8,7 @@ and in the surroundings, some 50 square degrees. So a young store has the fallba
 
 import math
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, cached_property
 
 import numpy as np
 
@@ -38,7 +38,7 @@ _POLE_RA_DEG, _POLE_DEC_DEG = 192.85948, 27.12825
 """North galactic pole, ICRS (Hipparcos catalogue, ESA SP-1200, volume 1, section 1.5.3)."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Background:
     """What is unrelated in the stream of one survey.
 
@@ -93,8 +93,11 @@ class Background:
 
     def models(self, cells: Ints) -> list[str]:
         """How the rate in each of these cells was found."""
-        sentences = [self._model(band) for band in range(len(_FALLBACK_NEAR_PLANE))]
-        return [sentences[band] for band in _latitude_band()[cells].tolist()]
+        return [self._models[band] for band in _latitude_band()[cells].tolist()]
+
+    @cached_property
+    def _models(self) -> list[str]:
+        return [self._model(band) for band in range(len(_FALLBACK_NEAR_PLANE))]
 
     def _model(self, band: int) -> str:
         where = f"|b| {LATITUDE_EDGES_DEG[band]:.0f} to {LATITUDE_EDGES_DEG[band + 1]:.0f} deg"

@@ -107,6 +107,8 @@ class Case:
 
         Of the forms of one notice one map will do.
         """
+        if all(notice.skymap_url is None for notice, _ in self._notices.values()):
+            return []
         said = statements_of(self.notices)
         position = localising(said, self._skymaps())
         missing: list[Notice] = []

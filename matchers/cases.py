@@ -9,8 +9,9 @@ What is known is a function of the *set* of the notices that were heard, whateve
 - What notices say of *other* triggers, by their ids or by citing their notices, becomes `Trigger.related`.
 
 What strangers can do is bounded: an alias counts only in the namespace of the notice's own id (and the readers of
-notices let through only those that the sender can vouch for), a trigger has at most `MAX_IDS` ids, and at most
-`MAX_WAITING` notices wait. Beyond these bounds, and nowhere else, it matters who comes first.
+notices let through only those that the sender can vouch for), a trigger has at most `MAX_IDS` ids, at most
+`MAX_WAITING` notices wait, and at most `MAX_REFERRING` triggers are told at once. Beyond these bounds, and nowhere
+else, it matters who comes first.
 """
 
 from collections import defaultdict
@@ -28,6 +29,8 @@ MAX_IDS = 16
 """Most ids of one trigger; real ones have two."""
 MAX_REFERENCES = 16
 """So many aliases, related triggers and citations of a notice are heeded."""
+MAX_REFERRING = 100
+"""So many triggers are told when it becomes known to what an id or a citation of theirs refers."""
 MAX_WAITING = 1000
 """Most notices that wait for what they cite; those that have waited longest are dropped first."""
 
@@ -234,7 +237,8 @@ class Cases:
     def _list(self, notice: Notice, trigger_id: str) -> set[str]:
         """Note what a notice is called and refers to; returns the triggers that refer to it, if that was not known."""
         for reference in _references(notice):
-            self._referring[reference].add(trigger_id)
+            if len(self._referring[reference]) < MAX_REFERRING:
+                self._referring[reference].add(trigger_id)
         key = ivorn_key(notice.ivorn)
         known = self._told_by.get(key)
         self._told_by[key] = trigger_id if known is None else min(trigger_id, self.resolve(known))

@@ -5,7 +5,7 @@ The sky lies in coarse cells, time in nights. A cell and night in which anything
 it is a function of the set of alerts, whatever their order and batches.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -27,6 +27,7 @@ MOST_NIGHTS = 128
 """The newest nights are kept: 150 kB each, and packets tell of nights of any age."""
 MAG_STEP = 0.25
 _MAG_BINS = 128
+_MOST_WAITING = 1 << 16
 _US_PER_MS = 1000
 _LATER_MS = np.iinfo(np.int32).max
 _LONG_AGO, _FAR_AHEAD = -(1 << 26), 1 << 26
@@ -39,14 +40,14 @@ class Visits:
 
     Attributes
     ----------
-    start_us
-        When the night begins.
+    number
+        Of the night.
     first_ms, last_ms
-        Earliest and latest detection of anything, in milliseconds since then, by cell, shape (`CELLS`,); where there
-        was none the latest is `NEVER_MS` and the earliest after any night.
+        Earliest and latest detection of anything, in milliseconds since the night began, by cell, shape (`CELLS`,);
+        where there was none the latest is `NEVER_MS` and the earliest after any night.
     """
 
-    start_us: int
+    number: int
     first_ms: NDArray[np.int32]
     last_ms: NDArray[np.int32]
 
@@ -80,6 +81,10 @@ class Coverage:
 
     def __init__(self) -> None:
         self._nights: dict[int, _Night] = {}
+        self._looked: list[tuple[NDArray[Any], ...]] = []
+        self._measured: list[tuple[NDArray[Any], ...]] = []
+        self._counted: list[tuple[NDArray[Any], ...]] = []
+        self._waiting = 0
         self._since = _LONG_AGO
         """Nights before are not told of any more; of this one something has expired, unless it is `_LONG_AGO`."""
 
@@ -89,48 +94,67 @@ class Coverage:
         return sum(getattr(night, name).nbytes for night in self._nights.values() for name in _COLUMNS)
 
     def look(self, pixel: Ints, time_us: Ints) -> None:
-        """Learn that something was detected, shape (n,) each, n at least 1; a negative pixel is one not known."""
-        number = night_of(time_us)
-        low, high = int(number.min()), int(number.max())
-        if low == high and int(pixel.min()) >= 0:
-            self._look(low, pixel, time_us)
-            return
-        known = pixel >= 0
-        for each in np.unique(number[known]).tolist():
-            rows = np.flatnonzero(known & (number == each))
-            self._look(each, pixel[rows], time_us[rows])
-
-    def _look(self, number: int, pixel: Ints, time_us: Ints) -> None:
-        night = self._night(number)
-        if night is None:
-            return
-        if night.is_shown:
-            night.first_ms, night.last_ms, night.is_shown = night.first_ms.copy(), night.last_ms.copy(), False
-        night.is_visited = True
-        cell = pixel >> CELL_SHIFT
-        since_ms = ((time_us - night_start_us(number)) // _US_PER_MS).astype(np.int32)
-        np.minimum.at(night.first_ms, cell, since_ms)
-        np.maximum.at(night.last_ms, cell, since_ms)
+        """Learn that something was detected, shape (n,) each; a negative pixel is one not known."""
+        self._wait(self._looked, pixel, time_us)
 
     def measure(self, time_us: Ints, mag: Floats) -> None:
         """Learn of the magnitudes of alerts that are stored, each once, shape (n,) each; NaN tells nothing."""
-        told = np.isfinite(mag)
-        number = night_of(time_us[told])
-        step = np.clip(mag[told] / MAG_STEP, 0, _MAG_BINS - 1).astype(np.int64)
-        for each in set(number.tolist()):
-            if (night := self._night(each)) is not None:
-                night.mags += np.bincount(step[number == each], minlength=_MAG_BINS).astype(np.int32)
+        self._wait(self._measured, time_us, mag)
 
     def count(self, cell: NDArray[np.uint16], first_us: Ints, change: int) -> None:
         """Count new objects in (1) or out (-1): different ones, by cell and first detection, shape (n,) each."""
-        number = night_of(np.maximum(first_us, _EARLIEST_US))
-        for each in set(number.tolist()):
-            night = self._night(each) if change > 0 else self._nights.get(each)
+        self._wait(self._counted, cell, first_us, np.full(len(cell), change, np.int32))
+
+    def _wait(self, waiting: list[tuple[NDArray[Any], ...]], *columns: NDArray[Any]) -> None:
+        """Much at a time is entered in no more time than little."""
+        if len(columns[0]):
+            waiting.append(columns)
+            self._waiting += len(columns[0])
+            if self._waiting > _MOST_WAITING:
+                self._enter()
+
+    def _enter(self) -> None:
+        """Enter all that waits."""
+        looked, measured, counted = (_joined(waiting) for waiting in (self._looked, self._measured, self._counted))
+        self._looked, self._measured, self._counted, self._waiting = [], [], [], 0
+        if looked:
+            self._enter_looks(*looked)
+        if measured:
+            self._enter_magnitudes(*measured)
+        if counted:
+            self._enter_objects(*counted)
+
+    def _enter_looks(self, pixel: Ints, time_us: Ints) -> None:
+        for number, rows in _by_night(night_of(time_us)):
+            rows = rows[pixel[rows] >= 0]  # noqa: PLW2901 - those that are known
+            night = self._night(number) if len(rows) else None
+            if night is None:
+                continue
+            if night.is_shown:
+                night.first_ms, night.last_ms, night.is_shown = night.first_ms.copy(), night.last_ms.copy(), False
+            night.is_visited = True
+            cell = pixel[rows] >> CELL_SHIFT
+            since_ms = ((time_us[rows] - night_start_us(number)) // _US_PER_MS).astype(np.int32)
+            np.minimum.at(night.first_ms, cell, since_ms)
+            np.maximum.at(night.last_ms, cell, since_ms)
+
+    def _enter_magnitudes(self, time_us: Ints, mag: Floats) -> None:
+        time_us, mag = time_us[np.isfinite(mag)], mag[np.isfinite(mag)]
+        step = np.clip(mag / MAG_STEP, 0, _MAG_BINS - 1).astype(np.int64)
+        for number, rows in _by_night(night_of(time_us)):
+            night = self._night(number)
             if night is not None:
-                np.add.at(night.new, cell[number == each], change)
+                night.mags += np.bincount(step[rows], minlength=_MAG_BINS).astype(np.int32)
+
+    def _enter_objects(self, cell: NDArray[np.uint16], first_us: Ints, change: NDArray[np.int32]) -> None:
+        for number, rows in _by_night(night_of(np.maximum(first_us, _EARLIEST_US))):
+            night = self._night(number)
+            if night is not None:
+                np.add.at(night.new, cell[rows], change[rows])
 
     def expire(self, before_us: int) -> None:
         """Forget the nights that ended before an instant."""
+        self._enter()
         # Before the earliest instant of a column there is no night: the difference to its noon would wrap around.
         self._since = max(self._since, int(night_of(np.array([max(before_us, -(2**62))]))[0]))
         for number in [number for number in self._nights if number < self._since]:
@@ -139,15 +163,17 @@ class Coverage:
     @property
     def since_us(self) -> int:
         """When the oldest night with a visit begins; after everything without any."""
+        self._enter()
         return night_start_us(min((n for n, night in self._nights.items() if night.is_visited), default=_FAR_AHEAD))
 
     def visits(self) -> tuple[Visits, ...]:
         """By night, those with any visit, in the order of time."""
+        self._enter()
         shown = []
         for number, night in sorted(self._nights.items()):
             if night.is_visited:
                 night.is_shown = True
-                shown.append(Visits(night_start_us(number), night.first_ms, night.last_ms))
+                shown.append(Visits(number, night.first_ms, night.last_ms))
         return tuple(shown)
 
     def new_objects(self) -> tuple[Array, Array, int]:
@@ -156,6 +182,7 @@ class Coverage:
         Of nights that are told of wholly; an object whose first detection lies in a night in which its cell was not
         visited, as far as is known, does not count: it was found before anybody listened.
         """
+        self._enter()
         new, visited, nights = np.zeros(CELLS), np.zeros(CELLS), 0
         for number, night in self._nights.items():
             if number > self._since:
@@ -167,6 +194,7 @@ class Coverage:
 
     def magnitudes(self) -> Ints:
         """How many stored alerts there are by magnitude, in steps of `MAG_STEP` from 0 on."""
+        self._enter()
         counts = np.zeros(_MAG_BINS, np.int64)
         for night in self._nights.values():
             counts += night.mags
@@ -174,6 +202,7 @@ class Coverage:
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """All of it, as arrays to be written; `of_arrays` makes the same of them again."""
+        self._enter()
         nights = sorted(self._nights.items())
         columns = {
             f"coverage_{name}": np.concatenate([np.zeros(0, np.int32), *(getattr(night, name) for _, night in nights)])
@@ -223,3 +252,13 @@ class Coverage:
             del self._nights[oldest]
         self._nights[number] = night = _Night.empty()
         return night
+
+
+def _joined(waiting: list[tuple[NDArray[Any], ...]]) -> tuple[NDArray[Any], ...]:
+    return tuple(np.concatenate(columns) for columns in zip(*waiting, strict=True))
+
+
+def _by_night(number: Ints) -> Iterator[tuple[int, Ints]]:
+    """Each night among these numbers, and its places, in the order of time."""
+    for each in sorted(set(number.tolist())):
+        yield each, np.flatnonzero(number == each)

@@ -29,6 +29,7 @@ from matchers.search import Search
 from matchers.statements import order_of
 from matchers.triggers import TriggerBook
 from matchers.verdicts import Opened, StoredObjects, Verdicts, batched
+from matchers.visibility import CounterpartOptions
 from schemas.annotations import Annotation
 from schemas.errors import ConfigurationError
 from schemas.records import Alerts, Coincidence, Notice, Provenance, Role, Trigger, Window
@@ -48,8 +49,8 @@ _END = object()
 _YEAR_US = 365.25 * US_PER_DAY
 _FALLBACK_PER_YEAR = 200.0
 _FALLBACK_SPAN_US = 30 * US_PER_DAY
-"""The rate of triggers is measured over what is remembered, and so much longer a time with the fallback's rate: three on
-the first day are not a thousand a year."""
+"""The rate of triggers is measured over what is remembered, and for so long a time it is the fallback's: three on the
+first day are not a thousand a year."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -89,6 +90,8 @@ class Engine:
         Alerts and triggers are kept at least so long (see `expire`).
     links
         Which triggers are one event.
+    counterparts
+        What is taken for granted of counterparts.
     revisions
         Which differences are published.
     neighbourhood
@@ -111,6 +114,7 @@ class Engine:
         config_hash: str = "",
         retention_us: int = 20 * US_PER_DAY,
         links: LinkOptions | None = None,
+        counterparts: CounterpartOptions | None = None,
         revisions: RevisionOptions | None = None,
         neighbourhood: Neighbourhood | None = None,
     ) -> None:
@@ -124,7 +128,12 @@ class Engine:
         self.counts = Counts()
         self._verdicts = Verdicts(Provenance(software, config_hash, ()), neighbourhood or Neighbourhood())
         self.ledger = self._verdicts.ledger
-        self._assessor = Assessor(self.ledger, Notability(revisions or RevisionOptions()), self.counts)
+        self._assessor = Assessor(
+            self.ledger,
+            Notability(revisions or RevisionOptions()),
+            counterparts or CounterpartOptions(),
+            self.counts,
+        )
         self._backgrounds: Mapping[str, Background] = {}
         self._background_hour: int | None = None
         self._assessed_hour: int | None = None
@@ -416,7 +425,8 @@ class Engine:
     def _reopened(self, trigger_id: str, cause: Cause) -> Iterator[None]:
         """Open and close the windows of a trigger's new state; the steps judge all that lies or lay in them."""
         trigger = self._joined.get(trigger_id)
-        known = self.ledger.of_trigger(trigger_id)
+        # What was said in another name of it stands if its alerts are dropped already, and is taken back with it.
+        known = [said for name in self._cases.ids(trigger_id) for said in self.ledger.of_trigger(name)]
         if trigger is None:
             case = self._cases.get(trigger_id)
             retracted = case is not None and case.retracted

@@ -3,8 +3,10 @@
 from typing import NamedTuple, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from matchers.background import Background
+from matchers.coverage import NEVER_MS
 from matchers.searched_sky import LEVEL_EDGES, SearchedSky
 from matchers.visibility import Visibility
 from schemas.pixels import Array
@@ -14,8 +16,8 @@ from schemas.times import US_PER_DAY, night_of, night_start_us
 _US_PER_MS = 1000
 
 
-class Candidates(NamedTuple):
-    """Objects of one survey, as columns of equal length: in which cell they lie, and when they were first detected."""
+class FirstLooks(NamedTuple):
+    """In which cells candidates of one survey were first detected, and when: columns of equal length."""
 
     cell: Ints
     first_us: Ints
@@ -53,71 +55,67 @@ class Exposure:
         sky: SearchedSky,
         background: Background,
         visibility: Visibility,
-        candidates: Candidates,
+        candidates: FirstLooks,
         time_us: int,
         span_us: tuple[int, int],
     ) -> None:
-        self._sky, self._time_us, self._visibility = sky, time_us, visibility
-        start_us, end_us = span_us
-        self._cells = np.union1d(sky.cells, candidates.cell)
-        self._rows = np.searchsorted(self._cells, candidates.cell)
-        probability = np.zeros(len(self._cells))
-        of_sky = np.searchsorted(self._cells, sky.cells)
-        probability[of_sky] = sky.probability
-        self._inside = (candidates.first_us >= start_us) & (candidates.first_us <= end_us)
-        self._look(background, candidates, start_us, end_us)
-        nights = self._visited.sum(axis=0)
-        self._chances = visibility.chances(self._delay_d, self._visited)
-        self.findable: Array = (self._chances * visibility.bright(self._delay_d)).sum(axis=1) @ probability
-        self.observed_fraction = float(probability[nights > 0].sum())
-        self._tabulate(background, nights, of_sky)
-
-    def _look(self, background: Background, candidates: Candidates, start_us: int, end_us: int) -> None:
-        """Which cells were visited in which night, and when first."""
-        first_night, last_night = night_of(np.array([start_us, end_us])).tolist()
-        seen = {int(night_of(np.array([night.start_us]))[0]): night for night in background.visits()}
-        of_candidate = night_of(candidates.first_us)
-        inside = np.flatnonzero(self._inside)
-        found = set(of_candidate[inside].tolist())
-        numbers = sorted(found | {number for number in seen if first_night <= number <= last_night})
-        shape = len(numbers), len(self._cells)
-        visited, when_us = np.zeros(shape, np.bool_), np.full(shape, end_us, np.int64)
-        for row, number in enumerate(numbers):
-            if (night := seen.get(number)) is None:
-                continue
-            begin_us = night_start_us(number)
-            first_us = begin_us + night.first_ms[self._cells].astype(np.int64) * _US_PER_MS
-            last_us = begin_us + night.last_ms[self._cells].astype(np.int64) * _US_PER_MS
-            visited[row] = (last_us >= np.maximum(start_us, begin_us)) & (first_us <= end_us)
-            when_us[row] = np.where(first_us >= start_us, first_us, last_us)
-        places = np.searchsorted(numbers, of_candidate[inside]) if numbers else np.zeros(0, np.int64)
-        visited[places, self._rows[inside]] = True
-        np.minimum.at(when_us, (places, self._rows[inside]), candidates.first_us[inside])
-        self._visited, self._delay_d = visited, (when_us - self._time_us) / US_PER_DAY
-        self._first_delay_d = (candidates.first_us - self._time_us) / US_PER_DAY
-        self._place = np.zeros(len(candidates.cell), np.int64)
-        self._place[inside] = places
-        self._night = np.ones(len(candidates.cell), np.int64)
+        self._sky, self._visibility = sky, visibility
+        known = np.searchsorted(sky.cells, candidates.cell)
+        if len(sky.cells) and (sky.cells[np.minimum(known, len(sky.cells) - 1)] == candidates.cell).all():
+            self._cells, self._rows, probability = sky.cells, known, sky.probability
+        else:
+            self._cells = np.union1d(sky.cells, candidates.cell)
+            self._rows = np.searchsorted(self._cells, candidates.cell)
+            probability = np.zeros(len(self._cells))
+            probability[np.searchsorted(self._cells, sky.cells)] = sky.probability
+        self._inside = (candidates.first_us >= span_us[0]) & (candidates.first_us <= span_us[1])
+        self._first_delay_d = (candidates.first_us - time_us) / US_PER_DAY
+        when_us, visited = self._looks(background, candidates, *span_us)
+        delay_d = (when_us - time_us) / US_PER_DAY
         counted = np.cumsum(visited, axis=0)
-        if numbers:
-            self._night = np.maximum(counted[self._place, self._rows], 1)
+        nights = counted[-1] if len(counted) else np.zeros(len(self._cells), np.int64)
+        self._night = np.maximum(counted[self._place, self._rows], 1) if len(counted) else self._place + 1
+        self._chances = visibility.chances(delay_d, visited)
+        self.findable: Array = (self._chances * visibility.bright(delay_d)).sum(axis=1) @ probability
+        self.observed_fraction = float(probability[nights > 0].sum())
+        self._tabulate(background, nights)
 
-    def _tabulate(self, background: Background, nights: Ints, of_sky: Ints) -> None:
+    def _looks(
+        self, background: Background, candidates: FirstLooks, start_us: int, end_us: int
+    ) -> tuple[Ints, NDArray[np.bool_]]:
+        """When each cell was first visited in each night, and whether it was, shape (nights, cells)."""
+        first_night, last_night = night_of(np.array([start_us, end_us])).tolist()
+        inside = np.flatnonzero(self._inside)
+        of_candidate = night_of(candidates.first_us[inside])
+        seen = {night.number: night for night in background.visits() if first_night <= night.number <= last_night}
+        numbers = sorted(seen.keys() | set(of_candidate.tolist()))
+        shape = len(numbers), len(self._cells)
+        first_ms, last_ms = np.zeros(shape, np.int64), np.full(shape, NEVER_MS, np.int64)
+        for row, number in enumerate(numbers):
+            if number in seen:
+                first_ms[row], last_ms[row] = seen[number].first_ms[self._cells], seen[number].last_ms[self._cells]
+        begin_us = np.array([night_start_us(number) for number in numbers], np.int64)[:, None]
+        first_us, last_us = begin_us + first_ms * _US_PER_MS, begin_us + last_ms * _US_PER_MS
+        visited = (last_ms != NEVER_MS) & (last_us >= start_us) & (first_us <= end_us)
+        when_us = np.where(visited, np.where(first_us >= start_us, first_us, last_us), end_us)
+        self._place = np.zeros(len(candidates.cell), np.int64)
+        if numbers:
+            self._place[inside] = places = np.searchsorted(numbers, of_candidate)
+            visited[places, self._rows[inside]] = True
+            np.minimum.at(when_us, (places, self._rows[inside]), candidates.first_us[inside])
+        return when_us, visited
+
+    def _tabulate(self, background: Background, nights: Ints) -> None:
         """Expected numbers inside each level by visited night: those up to it, and those of it alone."""
         sky, bins = self._sky, len(LEVEL_EDGES) - 1
         most = max(int(nights.max(initial=0)), 1)
-        row = of_sky[sky.rows]
+        row = sky.rows if self._cells is sky.cells else np.searchsorted(self._cells, sky.cells)[sky.rows]
         per_night = background.per_deg2_night[self._cells[row]] * sky.area_deg2
         by_nights = np.bincount(sky.bins * (most + 1) + nights[row], per_night, bins * (most + 1))
         of_night = np.cumsum(by_nights.reshape(bins, most + 1)[:, ::-1], axis=1)[:, ::-1][:, 1:]
         self._of_night = np.concatenate([np.zeros((1, most)), np.cumsum(of_night, axis=0)])
         self._through = np.cumsum(self._of_night, axis=1)
         self.expected = float(self._through[-1, -1])
-        # The sum over nights is linear between these.
-        self._knots = np.unique(self._through)
-        self._as_near = np.zeros(len(self._knots))
-        for night in range(most):
-            self._as_near += np.interp(self._knots, self._through[:, night], self._of_night[:, night])
 
     def found_at(self, *, never_missed: Bools) -> Array:
         """That a counterpart is first found at the visit at which each candidate was; by class first.
@@ -150,4 +148,10 @@ class Exposure:
         Were position and night continuous it would be s (1 + ln(s_max / s)), as in RAVEN's sub-threshold false-alarm
         rate; with nights that are few and differ by cell it is summed night by night.
         """
-        return np.interp(nearer, self._knots, self._as_near)
+        if len(nearer) > self._through.size:
+            knots = np.unique(self._through)  # between which the sum is linear
+            return np.interp(nearer, knots, self.as_near(knots))
+        total = np.zeros(len(nearer))
+        for night in range(self._through.shape[1]):
+            total += np.interp(nearer, self._through[:, night], self._of_night[:, night])
+        return total

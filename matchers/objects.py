@@ -204,8 +204,7 @@ class Objects:
         np.maximum.at(columns.missed_us, codes, alerts.last_non_detection_us)
         earlier = known & (columns.first_us[codes] < before)
         self._recount(codes[earlier], before[earlier])
-        if len(codes):
-            self.coverage.look(alerts.pixel, alerts.time_us)
+        self.coverage.look(alerts.pixel, alerts.time_us)
         return codes, tuple(sorted(set(alerts.object_id[earlier].tolist())))
 
     def known(self, object_id: Strings) -> NDArray[np.bool_]:
@@ -337,13 +336,15 @@ class Objects:
         """Learn where alerts that are stored now lie, of the objects with these codes."""
         columns = self._table.columns
         cell = (alerts.pixel >> CELL_SHIFT).astype(np.uint16)
-        lower = cell < columns.cell[codes]
-        if lower.any():
-            different = np.unique(codes[lower])
-            counted = different[columns.cell[different] != _NO_CELL]
-            self.coverage.count(columns.cell[counted], columns.first_us[counted], -1)
-            np.minimum.at(columns.cell, codes[lower], cell[lower])
-            self.coverage.count(columns.cell[different], columns.first_us[different], 1)
+        lower = np.flatnonzero(cell < columns.cell[codes])
+        if not len(lower):
+            return
+        different = np.sort(codes[lower])
+        different = different[np.append(True, different[1:] != different[:-1])]  # np.unique takes ten times as long
+        counted = different[columns.cell[different] != _NO_CELL]
+        self.coverage.count(columns.cell[counted], columns.first_us[counted], -1)
+        np.minimum.at(columns.cell, codes[lower], cell[lower])
+        self.coverage.count(columns.cell[different], columns.first_us[different], 1)
 
     def _found(self, object_id: Strings) -> tuple[Ints, NDArray[np.bool_]]:
         """Codes, and which of them count: those of unknown names are any."""

@@ -39,12 +39,12 @@ def rank(coincidences: Iterable[Coincidence]) -> list[Coincidence]:
 
 def by_nearness(coincidences: Sequence[Coincidence], weight: Array) -> Ints:
     """Places of coincidences of one trigger, the greatest weight first; those of equal weight as `rank` has them."""
-    return np.lexsort(
-        (
-            np.array([c.id for c in coincidences]),
-            np.array([abs(c.delta_t_s) for c in coincidences]),
-            np.array([c.credible_level for c in coincidences]),
-            np.array([-c.overlap for c in coincidences]),
-            -weight,
-        )
-    )
+    told = np.array([(abs(c.delta_t_s), c.credible_level, -c.overlap) for c in coincidences]).T
+    keys = np.vstack([told, -weight])
+    order = np.lexsort(keys)
+    # Names decide last, and sorting them takes longest.
+    same = np.append((keys[:, order[1:]] == keys[:, order[:-1]]).all(axis=0), False)
+    if not same.any():
+        return order
+    names = np.array([c.id for c in coincidences])
+    return np.lexsort((names, *keys))

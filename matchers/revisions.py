@@ -98,7 +98,7 @@ class Notability:
         found = [name for name, differs in _DIFFERENCES if differs(before, after, self.options)]
         if after.statistics is not None:
             found += of_statistics(before.statistics, after.statistics, self.options)
-        return tuple(sorted(found))
+        return tuple(sorted(name.value for name in found))
 
 
 def of_statistics(before: Statistics | None, after: Statistics, options: RevisionOptions) -> tuple[Difference, ...]:

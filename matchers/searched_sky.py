@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from matchers.coverage import CELL_ORDER, CELL_SHIFT
 from schemas.pixels import DEG2_PER_SR, ORDER, PIXEL_SR, Array, Pixels, cell_centres
+from schemas.records import Ints
 from schemas.sky import Contour, Region, SkyMap, inner_of
 
 LEVEL_EDGES: Array = np.concatenate([[0.0], np.geomspace(1e-4, 0.1, 24, endpoint=False), np.linspace(0.1, 1.0, 37)])
@@ -77,21 +78,34 @@ def _searched(skymap: SkyMap, region: Region) -> SearchedSky:
 
 
 def _of_cells(skymap: SkyMap, region: Region) -> tuple[Pixels, Pixels, Array, Array]:
-    """The map's cells inside the region, divided where they are larger than those of the coverage."""
-    place = np.searchsorted(region.hi, skymap.lo, side="right")
-    meets = np.flatnonzero(place < len(region.lo))
-    meets = meets[region.lo[place[meets]] < skymap.hi[meets]]
-    step = len(meets) // _MOST_SAMPLES + 1
-    first, last = skymap.lo[meets] >> CELL_SHIFT, (skymap.hi[meets] - 1) >> CELL_SHIFT
-    row = np.repeat(np.arange(len(meets)), last - first + 1)
-    part = np.arange(len(row)) - np.repeat(np.cumsum(last - first + 1) - (last - first + 1), last - first + 1)
-    cell = first[row] + part
-    lo = np.maximum(skymap.lo[meets][row], cell << CELL_SHIFT)
-    hi = np.minimum(skymap.hi[meets][row], (cell + 1) << CELL_SHIFT)
-    lo, hi, row = lo[::step], hi[::step], meets[row][::step]
+    """What lies inside the region of the map's cells, divided where they are larger than those of the coverage."""
+    if not len(skymap.lo) or not len(region.lo):
+        return np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0), np.zeros(0)
+    first = np.maximum(np.searchsorted(skymap.lo, region.lo, side="right") - 1, 0)
+    row, interval, step = _ranges(first, np.searchsorted(skymap.lo, region.hi, side="left"), _MOST_SAMPLES)
+    lo = np.maximum(skymap.lo[row], region.lo[interval])
+    hi = np.minimum(skymap.hi[row], region.hi[interval])
+    meets = np.flatnonzero(lo < hi)
+    lo, hi, row = lo[meets], hi[meets], row[meets]
+    cell, piece, _ = _ranges(lo >> CELL_SHIFT, ((hi - 1) >> CELL_SHIFT) + 1, None)
+    lo, hi, row = np.maximum(lo[piece], cell << CELL_SHIFT), np.minimum(hi[piece], (cell + 1) << CELL_SHIFT), row[piece]
     inside = _inside(region, lo, hi)
     lo, hi, row = lo[inside], hi[inside], row[inside]
     return lo, lo + (hi - lo) * step, skymap.cell_density_per_sr[row], skymap.cell_level[row]
+
+
+def _ranges(first: Ints, end: Ints, most: int | None) -> tuple[Ints, Ints, int]:
+    """All numbers of half-open ranges, and the place of the range that each is of.
+
+    Of more than so many it is every second, or third..., which the last result tells.
+    """
+    count = np.maximum(end - first, 0)
+    ends = np.cumsum(count)
+    total = int(ends[-1]) if len(ends) else 0
+    step = 1 if most is None else total // most + 1
+    number = np.arange(0, total, step)
+    of_range = np.searchsorted(ends, number, side="right")
+    return number - (ends - count)[of_range] + first[of_range], of_range, step
 
 
 def _of_shape(skymap: SkyMap, region: Region) -> tuple[Pixels, Pixels, Array, Array]:
@@ -102,9 +116,7 @@ def _of_shape(skymap: SkyMap, region: Region) -> tuple[Pixels, Pixels, Array, Ar
     while order < ORDER and covered >> 2 * (ORDER - order) < _SAMPLES:
         order += 1
     shift = 2 * (ORDER - order)
-    first, last = region.lo >> shift, (region.hi - 1) >> shift
-    count = last - first + 1
-    cells = np.unique(np.repeat(first - np.cumsum(count) + count, count) + np.arange(count.sum()))
+    cells = np.unique(_ranges(region.lo >> shift, ((region.hi - 1) >> shift) + 1, None)[0])
     cells = cells[_inside(region, cells << shift, (cells + 1) << shift)]
     where = cell_centres(cells, order)
     density, level = skymap.shape.density_per_sr(*where), skymap.shape.credible_level(*where)

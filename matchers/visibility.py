@@ -106,16 +106,12 @@ class Visibility:
         visited
             Which of these visits there were.
         """
-        appeared = self.appeared(delay_d)
-        chances = np.zeros_like(appeared)
-        before = left = np.zeros((appeared.shape[0], *appeared.shape[2:]))  # there may be no visit at all
-        for visit in range(len(delay_d)):
-            was = visited[visit]
-            now = np.maximum(appeared[:, visit], before)
-            left = np.where(was, left + now - before, left)
-            chances[:, visit] = np.where(was, self.found * left, 0.0)
-            left = np.where(was, (1 - self.found) * left, left)
-            before = np.where(was, now, before)
+        by_then = np.maximum.accumulate(self.appeared(delay_d) * visited, axis=1)
+        missed_again = np.where(visited, 1.0 - self.found, 1.0)
+        chances = np.diff(by_then, axis=1, prepend=0.0)
+        for visit in range(1, len(delay_d)):
+            chances[:, visit] += chances[:, visit - 1] * missed_again[visit - 1]
+        chances *= self.found * visited
         return chances
 
 

@@ -1,20 +1,19 @@
 """From what a notice says of a position to the density of it.
 
 A circle is a Fisher density, an ellipse its extension to two axes, an annulus a ring with a Gaussian profile
-(`schemas.shapes`); each holds exactly the reported containment inside the reported contour. A map is taken
-as it is. Only Fermi GBM's radii are known to lack a systematic error that matters; it is added here.
+(`schemas.shapes`), several annuli the product of theirs (`schemas.product`); each circle, ellipse and ring holds
+exactly the reported containment inside the reported contour. A map is taken as it is. Only Fermi GBM's radii are known
+to lack a systematic error that matters; it is added here.
 """
 
 import math
-from functools import partial
-
-import numpy as np
 
 from schemas.errors import BadSkyMap, Reason
-from schemas.localisation import Annulus, Cone, Ellipse, InlineMap, Localisation, Systematics
-from schemas.pixels import ORDER, Array, Pixels, cell_centres, cell_radius_deg
+from schemas.localisation import Annuli, Annulus, Cone, Ellipse, InlineMap, Localisation, Systematics
+from schemas.pictures import pictured
+from schemas.product import product
 from schemas.shapes import Fisher, FisherEllipse, Ring, fisher_kappa
-from schemas.sky import CellTable, Shape, SkyMap
+from schemas.sky import SkyMap
 from schemas.skymap import read_skymap
 
 GBM_SYSTEMATICS: dict[Systematics, tuple[float, float, float]] = {
@@ -39,11 +38,7 @@ The figures of Goldstein et al. are standard deviations on each axis already and
 
 _SMALLEST_RADIUS_DEG = 1e-7
 """The size of an order-29 pixel; no position is known as well."""
-_PICTURED = 0.999
-_LEVEL_STEP = 0.1
-"""A cell is divided while the level changes by more across it: near the 1 sigma circle, where the level rises fastest,
-cells are then a 24th to a 12th of the 90 % radius, and larger where it is flat."""
-_MOST_CELLS = 20_000
+MOST_ANNULI = 10
 
 
 def skymap_of(localisation: Localisation) -> SkyMap:
@@ -69,6 +64,8 @@ def skymap_of(localisation: Localisation) -> SkyMap:
             return _ellipse(localisation)
         case Annulus():
             return _annulus(localisation)
+        case Annuli():
+            return _annuli(localisation)
         case InlineMap():
             return read_skymap(localisation.body)
 
@@ -140,40 +137,16 @@ def _annulus(annulus: Annulus) -> SkyMap:
     return pictured(shape, ra_deg, dec_deg, model)
 
 
-def pictured(shape: Shape, ra_deg: float, dec_deg: float, model: str, warnings: tuple[str, ...] = ()) -> SkyMap:
-    """The map of a closed form whose most probable position is this."""
-    return SkyMap(partial(_cells, shape), ra_deg % 360, dec_deg, model, shape, warnings=warnings)
-
-
-def _cells(shape: Shape) -> CellTable:
-    """Cells that show a shape, finer where its level changes faster."""
-    kept: list[tuple[Pixels, Pixels, Array, Array]] = []
-    count = 0
-    cells = np.arange(12, dtype=np.int64)
-    for order in range(ORDER + 1):
-        ra, dec = cell_centres(cells, order)
-        low, high = shape.level_bounds(ra, dec, cell_radius_deg(order))
-        pictured = low <= _PICTURED
-        coarse = pictured & (high - low > _LEVEL_STEP)
-        if order == ORDER or count + pictured.sum() + 3 * coarse.sum() > _MOST_CELLS:
-            coarse[:] = False
-        done = pictured & ~coarse
-        count += int(done.sum())
-        shift = 2 * (ORDER - order)
-        kept.append(
-            (
-                cells[done] << shift,
-                (cells[done] + 1) << shift,
-                shape.density_per_sr(ra[done], dec[done]),
-                shape.credible_level(ra[done], dec[done]),
-            )
+def _annuli(annuli: Annuli) -> SkyMap:
+    """Where several rings cross: the product of their densities, as each is measured by another pair of spacecraft."""
+    if not 1 <= len(annuli.rings) <= MOST_ANNULI:
+        raise BadSkyMap(
+            Reason.OUT_OF_RANGE, f"the localisation has {len(annuli.rings)} rings, expected 1 to {MOST_ANNULI}"
         )
-        if not coarse.any():
-            break
-        cells = (4 * cells[coarse][:, None] + np.arange(4)).ravel()
-    lo, hi, density, level = (np.concatenate(column) for column in zip(*kept, strict=True))
-    rows = np.argsort(lo)
-    return CellTable(lo[rows], hi[rows], density[rows], level[rows])
+    skymap = product([_annulus(ring) for ring in annuli.rings])
+    if skymap is None:
+        raise BadSkyMap(Reason.NOT_NORMALISED, "the rings of the localisation have no part of the sky in common")
+    return skymap
 
 
 def _check_position(ra_deg: float, dec_deg: float) -> None:

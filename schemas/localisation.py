@@ -88,10 +88,17 @@ class Annulus:
 
 
 @dataclass(frozen=True, slots=True)
+class Annuli:
+    """Several rings that the position lies on, each measured by itself."""
+
+    rings: tuple[Annulus, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class InlineMap:
     """A sky map that came inside the notice, as the bytes of a FITS file or a MOC."""
 
     body: bytes
 
 
-Localisation = Cone | Ellipse | Annulus | InlineMap
+Localisation = Cone | Ellipse | Annulus | Annuli | InlineMap

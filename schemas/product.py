@@ -18,7 +18,7 @@ from typing import NamedTuple, TypeGuard
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.densities import pictured
+from schemas.pictures import pictured
 from schemas.pixels import ORDER, PIXEL_SR, Array, Pixels, cell_centres, cell_radius_deg, separation_deg
 from schemas.shapes import Fisher
 from schemas.sky import CellTable, Shape, SkyMap, rows_holding, skymap_of_cells

@@ -63,8 +63,9 @@ from matchers.cuts import REASONS, Cuts
 from matchers.ledger import Cause
 from matchers.linking import LinkOptions
 from matchers.options import BUILTIN
-from matchers.revisions import Difference
+from matchers.revisions import Difference, RevisionOptions
 from matchers.selection import Selection, fields_of_conditions
+from matchers.visibility import CounterpartOptions
 from schemas import bounded, bounded_json, classic_fermi, classic_gamma, classic_other, classic_swift, moc, reading, xml
 from schemas.bounded_json import JsonLimits
 from schemas.coincidence import from_json
@@ -101,6 +102,8 @@ TABLES: dict[str, type[BaseModel]] = {
     "`[cuts]`": Cuts,
     "`[triggers]`": TriggersSection,
     "`[links]`": LinkOptions,
+    "`[counterparts]`": CounterpartOptions,
+    "`[revisions]`": RevisionOptions,
     "`[lsst]`": LsstSection,
     "`[voevent]`": VoeventSection,
     "`[replay]`": ReplaySection,

@@ -49,7 +49,8 @@ class NightPlan:
     swift_fraction
         Of the bursts drawn, how many Swift localises; the others are Fermi's.
     neutrino_source_fraction
-        Of the neutrinos drawn, how many come from a source that brightens; the others have none at all.
+        Of the neutrinos drawn that are from space, as many as their signalness says, how many come from a source
+        that brightens, near or far; the others have none.
     drawn_from_night
         None of the drawn events comes earlier.
     """

@@ -233,7 +233,7 @@ def report_of_weeks(searched: Sequence[Searched], weeks: int, seed: int) -> Simu
 
 
 def _of_posteriors(name: str, searched: Iterable[Searched]) -> Reliability:
-    claims = [claim for one in searched for claim in one.claims]
+    claims = [claim for one in searched for claim in one.claims if not claim.of_another]
     return Reliability.told(name, [claim.posterior for claim in claims], [claim.true for claim in claims])
 
 

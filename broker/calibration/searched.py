@@ -19,6 +19,8 @@ class Claim:
         Of the object in the trigger's map.
     true
         Whether it is the trigger's counterpart.
+    of_another
+        Whether it is the counterpart of another trigger, of which there are more than in reality.
     """
 
     object_id: str
@@ -27,6 +29,7 @@ class Claim:
     rank: int
     credible_level: float
     true: bool
+    of_another: bool = False
 
 
 @dataclass(frozen=True, slots=True)

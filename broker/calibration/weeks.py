@@ -6,7 +6,7 @@ the bytes that an observatory would send. Nothing of the truth reaches it.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Final
 
@@ -38,7 +38,7 @@ _STARS_A_FIELD: Final = 80
 _PLAN: Final = NightPlan(
     nights=7 * WEEKS_A_SPAN,
     variables=450,
-    supernovae=4400,
+    supernovae=5600,
     outbursts=2400,
     asteroids=6000,
     artefacts=6800,
@@ -51,14 +51,13 @@ _PLAN: Final = NightPlan(
     neutrinos_seen=0,
     neutrinos_alone=0,
     subthreshold=0,
-    bursts_drawn=100,
+    bursts_drawn=200,
     mergers_drawn=12,
     neutrinos_drawn=60,
     drawn_from_night=4.0,
 )
-"""The demo's sky for four weeks, with events as they come. There are four times as many as in reality, so that weeks
-yield enough of them, and still so few that the afterglows of some are only one in a hundred of the objects that others
-meet: with many more, unrelated objects would look like counterparts more often than they do."""
+"""The demo's sky for four weeks, with events as they come. There are eight times as many as in reality, so that weeks
+yield enough of them. Their counterparts are one in seventy of the new objects that others meet by chance."""
 
 
 def plan_of(span: int) -> NightPlan:
@@ -128,6 +127,11 @@ class Truth:
         )
 
     @cached_property
+    def objects(self) -> frozenset[str]:
+        """All objects that are counterparts."""
+        return frozenset(injection.object_id for injection in self.night.injections)
+
+    @cached_property
     def _injections(self) -> Mapping[str, Injection]:
         return {injection.trigger_id: injection for injection in self.night.injections}
 
@@ -149,6 +153,7 @@ def looked(engine: Engine, now_us: int, truth: Truth | None) -> Iterator[Searche
 
     Without a truth no trigger has a counterpart.
     """
+    injected: frozenset[str] = frozenset() if truth is None else truth.objects
     for trigger in engine.triggers():
         if trigger.skymap is None:
             continue
@@ -156,7 +161,7 @@ def looked(engine: Engine, now_us: int, truth: Truth | None) -> Iterator[Searche
         standing = engine.standing(trigger.id)
         for matcher in sorted(engine.book.windows(trigger.id)):
             of_matcher = [coincidence for coincidence in standing if coincidence.matcher == matcher]
-            searched = _searched(trigger, matcher, of_matcher, counterpart, now_us)
+            searched = _searched(trigger, matcher, of_matcher, counterpart, injected, now_us)
             if not of_matcher:
                 backgrounds, window = engine.index.backgrounds(now_us), engine.book.windows(trigger.id)[matcher]
                 expected = expected_chance(trigger, window, backgrounds, now_us=now_us)
@@ -165,7 +170,12 @@ def looked(engine: Engine, now_us: int, truth: Truth | None) -> Iterator[Searche
 
 
 def _searched(
-    trigger: Trigger, matcher: str, standing: Sequence[Coincidence], counterpart: Counterpart | None, now_us: int
+    trigger: Trigger,
+    matcher: str,
+    standing: Sequence[Coincidence],
+    counterpart: Counterpart | None,
+    injected: frozenset[str],
+    now_us: int,
 ) -> Searched:
     name = None if counterpart is None else counterpart.object_id
     worth = [(c.object.object_id, c.credible_level, c.statistics) for c in standing]
@@ -177,7 +187,7 @@ def _searched(
         mission=trigger.mission,
         matcher=matcher,
         age_d=(now_us - trigger.time_us) / US_PER_DAY,
-        area_90_deg2=trigger.skymap.area_deg2(0.9),
+        area_90_deg2=_area_90_deg2(trigger.skymap),
         counterpart=counterpart,
         claims=tuple(
             Claim(
@@ -187,6 +197,7 @@ def _searched(
                 rank=statistics.rank,
                 credible_level=level,
                 true=object_id == name,
+                of_another=object_id != name and object_id in injected,
             )
             for object_id, level, statistics in worth
             if statistics is not None
@@ -195,3 +206,9 @@ def _searched(
         observed_fraction=None if of_any is None else of_any.observed_fraction,
         expected_chance=None if of_any is None else of_any.expected_chance,
     )
+
+
+@lru_cache(maxsize=1 << 12)
+def _area_90_deg2(skymap: SkyMap) -> float:
+    """Summing a map's cells takes long, and most maps stay the same from look to look."""
+    return skymap.area_deg2(0.9)

@@ -157,6 +157,27 @@ async def test_what_was_not_answered_is_asked_for_after_a_restart(tmp_path):
             assert world.revisions[-1].revision == 2
 
 
+async def test_a_matcher_does_without_what_a_service_says_is_something_else(tmp_path):
+    with stand_in(lambda _: Reply(b"down", 503)) as server:
+        exclude = '[matchers.grb]\nexclude = \'object.annotations["simbad"].kind == "QSO"\'\n'
+        async with serving(tmp_path, SIMBAD.format(url=server.url) + exclude) as world:
+            await take(world)
+            await world.until(PENDING)
+            server.speak = known
+            async with asyncio.timeout(30):
+                while world.revisions[-1].state is not State.WITHDRAWN:  # noqa: ASYNC110
+                    await asyncio.sleep(0.002)
+            assert world.revisions[-1].reason == "contaminant"
+
+
+def test_what_a_catalogue_at_hand_says_is_something_else_is_never_proposed(tmp_path):
+    night(tmp_path)
+    exclude = '[matchers.grb]\nexclude = \'object.annotations["hosts"].name == "NGC 1"\'\n'
+    with pytest.raises(ValueError, match="not enough values"):
+        replayed(tmp_path, HOSTS + exclude, "one")
+    assert (tmp_path / "one" / "changes.jsonl").read_text() == ""
+
+
 async def test_an_object_of_no_coincidence_any_more_is_forgotten(tmp_path):
     with stand_in(known) as server:
         async with serving(tmp_path, SIMBAD.format(url=server.url)) as world:

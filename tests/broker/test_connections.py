@@ -222,3 +222,9 @@ async def test_catalogues_and_services_are_tried(tmp_path):
     assert "there is no such catalogue" in found["catalogue lost"].trouble
     assert "the secret cannot be read" in found["service tns"].trouble
     assert not (tmp_path / "store" / "catalogues").exists()
+
+
+def test_what_is_read_for_the_first_time_leaves_the_document_alone(tmp_path):
+    (tmp_path / "hosts.csv").write_text("ra,dec\n10,20\n")
+    code, found = told(tmp_path, "[catalogues.hosts]\npath = 'hosts.csv'\n")
+    assert (code, found["catalogue hosts"].what) == (0, "1 entries")

@@ -285,3 +285,35 @@ async def test_many_changes_are_routed_off_the_loop_and_a_function_that_fails_is
     assert threading.main_thread().name not in threads
     (line,) = (line for line in lines if line["event"] == "substream's function failed")
     assert (line["substream"], line["times"]) == ("mine", 150)
+
+
+async def test_what_stands_is_assessed_once_an_hour_and_kept_under_a_name_of_its_own(monkeypatch):
+    pipe, kept = pipeline("revisions.posterior=0")
+    await pipe.take("a", [NOTICE, ALERT])
+    before = len(kept.batches)
+    await pipe.reassess()
+    assert len(kept.batches) == before, "it was, with the batch"
+    monkeypatch.setattr(pipe, "_clock", lambda: NOW + 3_600_000_000)
+    seen = [ztf_alert(candid=n, object_id=f"ZTF{n}", rb=0.1, jd=2458851.75, ra=148.0 + n / 5) for n in range(2, 22)]
+    pipe.engine.add_alerts(pipe.reader.read_one(Message(container(ZTF, seen), "around it")).alerts[0])
+    await pipe.reassess()
+    await pipe.reassess()
+    (batch,) = kept.batches[before:]
+    assert batch.source == "assessment"
+    assert [(change.reason, change.changed) for change in batch.changes] == [("assessment", ("posterior",))]
+
+
+async def test_what_differs_too_little_is_kept_and_sent_to_nobody():
+    pipe, kept = pipeline(
+        "revisions.light_curve=false", "revisions.posterior=1", "revisions.chance_factor=1e6", "revisions.ranks=[]",
+        audience=Audience({"out": frozenset({"all"})}),
+    )  # fmt: skip
+    await pipe.take("a", [NOTICE, ALERT])
+    again = ztf_alert(candid=2, jd=2458850.75, jdstarthist=2458849.75)
+    await pipe.take("a", [Message(container(ZTF, [again]), "again")])
+    batch = kept.batches[-1]
+    assert (batch.changes, batch.outbox) == ([], [])
+    (quiet,) = batch.quiet
+    assert quiet.object.alert_ids[-1] == 2
+    assert [packet_kept.matched for packet_kept in batch.packets] == [True]
+    assert pipe.engine.standing() == [quiet]

@@ -2,7 +2,7 @@ import pytest
 
 from broker.positions import position_in_words
 from schemas.densities import skymap_of
-from schemas.localisation import Annulus, Cone, Ellipse, InlineMap, Systematics
+from schemas.localisation import Annuli, Annulus, Cone, Ellipse, InlineMap, Systematics
 from schemas.records import Kind
 from tests.matchers.made import notice_of
 from tests.schemas.maps import blob, flat
@@ -38,6 +38,13 @@ MAP = flat(blob(3))
         (
             Annulus(10.5, -20.25, 40.0, 0.1, 0.9),
             {"stated": "ring of 40 deg +- 6 arcmin around RA 10.5, Dec -20.25 deg that holds 90 %"},
+        ),
+        (
+            Annuli((Annulus(10.5, -20.25, 40.0, 0.1, 0.9), Annulus(80.0, 0.0, 70.0, 2.0, 0.68))),
+            {
+                "stated": "ring of 40 deg +- 6 arcmin around RA 10.5, Dec -20.25 deg that holds 90 % and "
+                "ring of 70 deg +- 2 deg around RA 80, Dec 0 deg that holds 68 %"
+            },
         ),
         (
             InlineMap(MAP),

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from matchers.case import MAX_NOTICES
-from matchers.cases import MAX_IDS, MAX_REFERENCES, MAX_WAITING, Cases
+from matchers.cases import MAX_IDS, MAX_REFERENCES, MAX_REFERRING, MAX_WAITING, Cases
 from schemas.densities import skymap_of
 from schemas.records import Citation, Kind, Notice, Role
 from tests.matchers.made import MINUTE, T0, cone, notice_of
@@ -183,6 +183,13 @@ class TestRelated:
         cases.forget("fermi-gbm:1")
         cases.forget("lvk:S1")
         assert not any((cases._told_by, cases._referring, cases._canonical, cases._ids))
+
+    def test_a_flood_that_refers_to_one_notice_is_not_refolded_as_a_whole(self):
+        cases = Cases()
+        for n in range(MAX_REFERRING + 5):
+            cases.hear(notice_of(f"x:{n:03d}", f"ivo://t/n#{n}", citations=cites("ivo://y/n#1")), None, T0)
+        assert (heard := cases.hear(notice_of("y:1", "ivo://y/n#1"), None, T0)) is not None
+        assert len(heard.relinked) == MAX_REFERRING
 
     def test_it_is_bounded(self):
         many = [

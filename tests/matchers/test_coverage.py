@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from matchers import coverage as module
 from matchers.coverage import CELL_SHIFT, CELLS, NEVER_MS, Coverage
+from matchers.index import AlertIndex
 from matchers.objects import Objects
 from schemas.pixels import pixels_of
 from schemas.records import Alerts
@@ -72,9 +73,9 @@ def counted(coverage: Coverage) -> Counter[tuple[int, int]]:
 
 
 def visited(coverage: Coverage) -> dict[tuple[int, int], tuple[int, int]]:
-    """Start of the night and cell: hours of the first and the last detection."""
+    """Night and cell: hours of the first and the last detection."""
     return {
-        (seen.start_us, int(cell)): (int(seen.first_ms[cell]) // 3_600_000, int(seen.last_ms[cell]) // 3_600_000)
+        (seen.number, int(cell)): (int(seen.first_ms[cell]) // 3_600_000, int(seen.last_ms[cell]) // 3_600_000)
         for seen in coverage.visits()
         for cell in np.flatnonzero(seen.last_ms != NEVER_MS)
     }
@@ -85,7 +86,7 @@ def expected_visits(rows: Iterable[Row], since: int = -(10**9)) -> dict[tuple[in
     for _, place, t, _, _ in rows:
         if (number := number_of(t)) >= since:
             start_us = night_start_us(number)
-            found.setdefault((start_us, cell_of(place)), []).append((T0 + t * HOUR - start_us) // HOUR)
+            found.setdefault((number, cell_of(place)), []).append((T0 + t * HOUR - start_us) // HOUR)
     return {key: (min(hours), max(hours)) for key, hours in found.items()}
 
 
@@ -202,6 +203,24 @@ def test_what_was_written_before_there_was_any_is_read():
     assert again.coverage.visits() == ()
     learn(again, [("a", 0, 5, 5, True)])
     assert counted(again.coverage) == Counter({(TONIGHT, cell_of(0)): 1})
+
+
+def test_a_restarted_index_knows_the_same_background():
+    index, again = AlertIndex(), AlertIndex()
+    rows = [("a", 0, 0, 0, True), ("b", 0, 30, 1, True), ("c", 4, 50, 0, True)]
+    index.add(alerts(rows))
+    index.note(alerts([("d", 2, 60, 0, False)]))
+    again.restore_objects("ztf", index.checkpoint("ztf"))
+    for later in (index, again):
+        later.note(alerts([("b", 0, 5, 0, False)]))
+    one, other = (each.backgrounds(T0 + 4 * DAY)["ztf"] for each in (index, again))
+    assert np.array_equal(one.per_deg2_night, other.per_deg2_night)
+    assert one.depth_mag == other.depth_mag
+    assert len(one.visits()) == len(other.visits()) == 3
+    for here, there in zip(one.visits(), other.visits(), strict=True):
+        assert here.number == there.number
+        assert np.array_equal(here.first_ms, there.first_ms)
+        assert np.array_equal(here.last_ms, there.last_ms)
 
 
 @pytest.mark.parametrize("broken", ["missing", "short"])

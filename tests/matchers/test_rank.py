@@ -2,11 +2,12 @@ import math
 from dataclasses import replace
 from random import Random
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from matchers.rank import overlap, rank
+from matchers.rank import by_nearness, overlap, rank
 from schemas.records import State
 from tests.coincidences import COINCIDENCE
 
@@ -29,6 +30,19 @@ def test_the_best_comes_first():
     ]
     for seed in range(5):
         assert rank(Random(seed).sample(told, len(told))) == told
+
+
+def test_what_is_more_probably_the_counterpart_comes_before_what_is_nearer():
+    told = COINCIDENCE.statistics
+    assert told is not None
+    worth = [replace(told, posterior=posterior) for posterior in (0.9, 0.2, 0.2)]
+    best, second, third = (
+        replace(COINCIDENCE, id=name, state=State.PROPOSED, overlap=overlap_, statistics=statistics)
+        for name, overlap_, statistics in zip("abc", (1.0, 3.0, 2.0), worth, strict=True)
+    )
+    unknown = replace(best, id="d", overlap=1e9, statistics=None)
+    assert rank([unknown, third, second, best]) == [best, second, third, unknown]
+    assert by_nearness([third, second, best], np.array([0.5, 0.5, 0.9])).tolist() == [2, 1, 0]
 
 
 @given(

@@ -11,14 +11,14 @@ from numpy.random import Generator
 
 from bridges.simulator.sphere import fisher_angle_deg, offset
 from broker.calibration.measures import Uniformity, reliability
+from matchers import candidates
 from matchers.background import Background
 from matchers.counterparts import class_weights
 from matchers.coverage import CELL_SHIFT, CELLS
-from matchers.exposure import Candidates
 from matchers.grb import GrbOptions, grb
 from matchers.rates import RateHistogram
 from matchers.source_classes import onset_terms
-from matchers.statistics import assess, expected_chance
+from matchers.statistics import Assessment, assess, expected_chance
 from matchers.visibility import CLASSES, CounterpartOptions, Visibility
 from schemas.annotations import Annotation, Answer
 from schemas.localisation import Cone, Localisation, Systematics
@@ -182,6 +182,30 @@ def test_equals_are_ranked_by_their_names():
     trigger, window = searched()
     made = worth(trigger, window, [at(trigger, 0.02, T0 + HOUR, name) for name in "cab"], known(every_night([0])))
     assert [one.rank for one in made] == [3, 1, 2]
+
+
+def test_statistics_may_be_taken_some_at_a_time():
+    trigger, window = searched()
+    found = [at(trigger, 0.001 * n, T0 + HOUR, f"o{n}") for n in range(7)]
+    backgrounds, now_us = known(every_night(range(3))), T0 + 2 * DAY
+    made = Assessment.of(trigger, window, found, backgrounds, triggers_per_year=240.0, now_us=now_us)
+    parts = [made.statistics(slice(start, start + 3)) for start in range(0, 7, 3)]
+    assert [len(part) for part in parts] == [3, 3, 1]
+    assert [one for part in parts for one in part] == worth(trigger, window, found, backgrounds, now_us)
+
+
+def test_many_are_told_the_same_as_few(monkeypatch):
+    """Of many the sum over nights is interpolated; and positions are remembered, but not without end."""
+    monkeypatch.setattr(candidates, "_MOST_PIXELS", 100)
+    trigger, window = searched()
+    found = [at(trigger, 0.0003 * n, T0 + (n % 2) * DAY + HOUR, f"o{n}") for n in range(160)]
+    backgrounds = known(every_night(range(2)), 1.0)
+    many = worth(trigger, window, found, backgrounds)
+    for n in (3, 80, 159):
+        (alone,) = worth(trigger, window, found[n : n + 1], backgrounds)
+        assert alone.chance_probability == pytest.approx(many[n].chance_probability, rel=1e-9)
+        assert alone.weight == pytest.approx(many[n].weight)
+    assert len(candidates._PIXELS) < 300
 
 
 def test_two_surveys_share_one_trigger():
@@ -426,4 +450,3 @@ def test_candidates_of_no_cell_of_the_region_are_taken():
     far = at(trigger, 30.0, T0 + HOUR)
     (found,) = worth(trigger, window, [far], known(every_night(range(3))))
     assert found.posterior < 1e-6
-    assert len(Candidates.none().cell) == 0

@@ -257,7 +257,8 @@ def test_the_classic_and_the_json_form_of_a_notice_are_one_revision(data_dir, cl
     for order in (told, told[::-1], told[1:] + told[:1], told + told):
         cases = heard(order)
         assert states(cases) == expected
-        assert (case := cases.get(trigger_id)) is not None
+        case = cases.get(trigger_id)
+        assert case is not None
         assert case.trigger is not None
         assert (case.trigger.revision, case.trigger.skymap) == (statements, official)
         linking = [notice.notice_type for notice in case.unmapped()]

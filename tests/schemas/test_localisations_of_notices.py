@@ -15,7 +15,8 @@ from astropy.coordinates import offset_by
 
 from schemas.classic_other import _MXT_R90_DEG
 from schemas.densities import GBM_STATISTICAL_FACTOR, GBM_SYSTEMATICS, skymap_of
-from schemas.localisation import Annulus, Cone, Ellipse, InlineMap, Localisation, Systematics
+from schemas.errors import BadSkyMap, Reason
+from schemas.localisation import Annuli, Annulus, Cone, Ellipse, InlineMap, Localisation, Systematics
 from schemas.pixels import pixels_of
 from schemas.records import Notice
 from schemas.sky import SkyMap
@@ -170,6 +171,40 @@ def test_the_density_of_a_ring_holds_the_containment_inside_the_band():
     skymap = skymap_of(stated)
     assert held_within(skymap, 42.0) - held_within(skymap, 38.0) == pytest.approx(0.9, abs=1e-4)
     assert "Gaussian ring" in skymap.model
+
+
+def test_several_rings_are_the_product_of_their_densities():
+    """At every position, whatever their order; the constant is the same everywhere."""
+    rings = (Annulus(80.0, 10.0, 53.0, 1.0, 0.9), Annulus(350.0, 40.0, 64.0, 0.8, 0.68))
+    both, again = skymap_of(Annuli(rings)), skymap_of(Annuli(rings[::-1]))
+    ra_deg, dec_deg = np.array([both.peak_ra_deg, both.peak_ra_deg + 0.5]), np.full(2, both.peak_dec_deg)
+    pixel = pixels_of(ra_deg, dec_deg)
+    one, other = (skymap_of(ring).density_per_sr(ra_deg, dec_deg, pixel) for ring in rings)
+    density = both.density_per_sr(ra_deg, dec_deg, pixel)
+    assert density[1] / density[0] == pytest.approx(one[1] * other[1] / (one[0] * other[0]), rel=0.05)
+    assert again.density_per_sr(ra_deg, dec_deg, pixel) == pytest.approx(density, rel=1e-6)
+    assert both.area_deg2(0.9) < min(skymap_of(ring).area_deg2(0.9) for ring in rings) / 5
+    assert both.model.count("Gaussian ring") == 2
+
+
+def test_one_ring_of_several_is_that_ring():
+    ring = Annulus(80.0, 10.0, 53.0, 1.0, 0.9)
+    assert skymap_of(Annuli((ring,))).area_deg2(0.5) == skymap_of(ring).area_deg2(0.5)
+
+
+@pytest.mark.parametrize(
+    ("rings", "reason"),
+    [
+        ((), Reason.OUT_OF_RANGE),
+        ((Annulus(80.0, 10.0, 53.0, 1.0, 0.9),) * 11, Reason.OUT_OF_RANGE),
+        ((Annulus(80.0, 10.0, 5.0, 0.01, 0.9), Annulus(260.0, -10.0, 5.0, 0.01, 0.9)), Reason.NOT_NORMALISED),
+        ((Annulus(80.0, 10.0, 53.0, 1.0, 0.9), Annulus(80.0, 100.0, 53.0, 1.0, 0.9)), Reason.OUT_OF_RANGE),
+    ],
+)
+def test_rings_that_make_no_position_are_refused(rings, reason):
+    with pytest.raises(BadSkyMap) as caught:
+        skymap_of(Annuli(rings))
+    assert caught.value.reason is reason
 
 
 @pytest.mark.parametrize(("held", "factor"), [(0.6827, 1.515), (0.9, 2.146), (0.95, 2.448)])

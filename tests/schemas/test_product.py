@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas import product as products
-from schemas.densities import pictured, skymap_of
+from schemas.densities import skymap_of
 from schemas.localisation import Annulus, Cone, Ellipse, InlineMap, Localisation, Systematics
+from schemas.pictures import pictured
 from schemas.pixels import DEG2_PER_SR, ORDER, PIXEL_SR, cell_centres, pixels_of, separation_deg
 from schemas.product import overlap, product
 from schemas.shapes import Fisher, FisherEllipse

@@ -264,7 +264,11 @@ def test_a_batch_of_many_messages():
 NUMBERS = st.none() | st.floats() | st.sampled_from([-999.0, 0.0, 0.5, 20.0])
 
 
-@given(st.dictionaries(st.sampled_from(["rb", "magap", "neargaia", "distpsnr1", "sgscore1", "ssdistnr", "jdstarthist"]), NUMBERS))
+@given(
+    st.dictionaries(
+        st.sampled_from(["rb", "magap", "neargaia", "distpsnr1", "sgscore1", "ssdistnr", "jdstarthist"]), NUMBERS
+    )
+)
 def test_whatever_numbers_stand_there_the_columns_are_made(values):
     wide = {f["name"]: ["null", "double"] if f["name"] in values else f["type"] for f in ZTF_CANDIDATE["fields"]}
     schema = record("r", objectId="string", candidate=record("candidate", **wide))

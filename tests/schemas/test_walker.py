@@ -214,7 +214,9 @@ DAYS = st.sampled_from([2458849.75, 2458840.25, 2458000.0, 0.0, 1e300, -5.0, mat
 ZTF_WIDE = json.loads(json.dumps(ZTF).replace('"null", "float"', '"null", "double"').replace('"float"', '"double"'))
 ZTF_ALERTS = st.builds(
     lambda numbers, previous, **values: ztf_alert(previous=previous, **numbers, **values),
-    st.dictionaries(st.sampled_from(["rb", "magap", "neargaia", "distpsnr1", "sgscore1", "ssdistnr"]), NUMBERS, max_size=3),
+    st.dictionaries(
+        st.sampled_from(["rb", "magap", "neargaia", "distpsnr1", "sgscore1", "ssdistnr"]), NUMBERS, max_size=3
+    ),
     st.lists(st.fixed_dictionaries({"jd": DAYS, "candid": st.none() | st.integers(0, 9)}), max_size=4),
     object_id=st.sampled_from(["ZTF20aaaaaaa", "ZTF20aaaaaaa", "é", "x" * 130, "x" * 201, ""]),
     candid=st.integers(0, 1 << 60),

@@ -126,7 +126,8 @@ def test_what_an_old_version_lacks_is_nan():
             **{
                 field["name"]: field["type"]
                 for field in ZTF_CANDIDATE["fields"]
-                if field["name"] not in {"rb", "nbad", "jdstarthist", "neargaia", "distpsnr1", "sgscore1", "ssdistnr", "magap"}
+                if field["name"]
+                not in {"rb", "nbad", "jdstarthist", "neargaia", "distpsnr1", "sgscore1", "ssdistnr", "magap"}
             },
         ),
     )

@@ -27,7 +27,7 @@ DRAWN = NightPlan(
     bursts_drawn=60,
     mergers_drawn=27,
     neutrinos_drawn=30,
-    neutrino_source_fraction=0.2,
+    neutrino_source_fraction=0.5,
     drawn_from_night=1.0,
 )
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Self
 
@@ -18,6 +18,7 @@ from matchers.ledger import Changes
 from schemas.densities import skymap_of
 from schemas.records import Alerts, Message, Notice
 from schemas.sky import SkyMap
+from schemas.statistics import NO_EVIDENCE
 from tests.matchers.made import CARRIED, DAY, T0, alerts_of
 
 HOUR = DAY // 24
@@ -133,4 +134,6 @@ def told(engine: Engine) -> dict[str, object]:
         "triggers": [(trigger.id, trigger.revision, trigger.retracted) for trigger in engine.triggers()],
         "windows": {trigger.id: sorted(engine.book.windows(trigger.id)) for trigger in engine.triggers()},
         "coincidences": list(engine.ledger),
+        # What they are worth is only known to a tenth of what makes a revision until they are assessed again.
+        "standing": [replace(c, statistics=None, evidence=NO_EVIDENCE) for c in engine.standing()],
     }

@@ -1,6 +1,7 @@
 """What is committed is there again."""
 
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,10 +13,11 @@ from broker.store.records import Batch, CoincidenceEntry, KeptNotice, KeptPacket
 from broker.store.store import Store
 from matchers.engine import Engine
 from matchers.ledger import Changes
+from schemas.coincidence import to_json
 from schemas.densities import skymap_of
 from schemas.records import Message
 from tests.coincidences import COINCIDENCE
-from tests.matchers.made import CARRIED, T0, alerts_of, notice_of, taken
+from tests.matchers.made import CARRIED, DAY, T0, alerts_of, notice_of, taken
 
 NOW = 1_600_000_000_000_000
 
@@ -137,4 +139,49 @@ async def test_an_engine_is_restored(tmp_path):
     assert [t.id for t in again.triggers()] == [notice.trigger_id]
     for told in (engine, again):
         assert taken(told, night_alerts(range(30)), NOW).all() == []
+    await store.close()
+
+
+async def rows_of(store: Store, table: str) -> list[tuple[object, ...]]:
+    asked = f"SELECT * FROM {table} ORDER BY 1"  # noqa: S608 - the name of a table
+    return await store._read(lambda database: database.execute(asked).fetchall())
+
+
+async def test_what_stands_since_the_last_revision_is_kept_until_the_next(tmp_path):
+    quiet, later = (replace(COINCIDENCE, overlap=overlap) for overlap in (5.0, 6.0))
+    revised = replace(COINCIDENCE, revision=COINCIDENCE.revision + 1)
+    store = await opened(tmp_path)
+    await store.commit(Batch(source="s", changes=[COINCIDENCE], quiet=[quiet]))
+    await store.commit(Batch(source="s", quiet=[quiet, later]))
+    key = COINCIDENCE.id, COINCIDENCE.revision
+    assert await rows_of(store, "standing") == [(*key, to_json(later))]
+    engine = an_engine()
+    await store.restore(engine, read_again(), lambda _: None)
+    assert engine.standing() == [later]
+    assert list(engine.ledger) == [COINCIDENCE]
+    await store.commit(Batch(source="s", changes=[revised], quiet=[later]))
+    assert await rows_of(store, "standing") == []
+    await store.commit(Batch(source="s", quiet=[replace(revised, overlap=7.0)]))
+    assert len(await rows_of(store, "standing")) == 1
+    with pytest.raises(sqlite3.IntegrityError):
+        await store.commit(Batch(source="s", quiet=[replace(COINCIDENCE, id="unknown")]))
+    await store.close()
+
+
+async def test_what_stands_goes_with_its_coincidence(tmp_path):
+    store = await opened(tmp_path, coincidences_d=1.0, revisions_d=1.0)
+    await store.commit(Batch(source="s", changes=[COINCIDENCE], quiet=[replace(COINCIDENCE, overlap=5.0)]))
+    store._clock = lambda: NOW + 2 * DAY
+    await store.expire(0, [])
+    assert (await rows_of(store, "coincidence"), await rows_of(store, "standing")) == ([], [])
+    await store.close()
+
+
+async def test_packets_of_what_is_only_kept_count_as_matched(tmp_path):
+    store = await opened(tmp_path)
+    quiet = replace(COINCIDENCE, object=replace(COINCIDENCE.object, alert_ids=(7,)))
+    await store.commit(proposal(packets=[KeptPacket("ztf", 7, "o", 0, b"packet")]))
+    await store.commit(Batch(source="s", quiet=[quiet]))
+    ((matched,),) = await store._read(lambda database: database.execute("SELECT matched FROM packet").fetchall())
+    assert matched == 1
     await store.close()

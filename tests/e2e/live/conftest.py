@@ -13,7 +13,7 @@ from schemas.records import Message
 from schemas.times import datetime_from_us
 from tests.bridges.kafka_worlds import producing
 from tests.e2e.live.child import PATIENCE_S, ServiceProcess, until, until_it_is
-from tests.e2e.live.reference import Reference, essence_of
+from tests.e2e.live.reference import Reference, essence_of, far_off, stored_standing, worth_of
 from tests.e2e.live.topics import Record, ends_of, publication_of, read_topics
 from tests.kafka_server import KafkaServer, own_kafka
 
@@ -107,7 +107,12 @@ class Site:
         """What stands after all that came out is what should; returns all that came out."""
         async with asyncio.timeout(PATIENCE_S):
             reference, came = await self.reference(service), await self.publications(topic)
-        assert standing(came) == reference.standing()
+        expected, published = reference.standing(), standing(came)
+        assert await asyncio.to_thread(stored_standing, service.store) == expected
+        assert published.keys() == expected.keys()
+        assert far_off(published, expected) == {}
+        restored = await asyncio.to_thread(reference.restored, service.store)
+        assert worth_of(restored) == worth_of(reference.engine)
         return came
 
 

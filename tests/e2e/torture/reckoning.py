@@ -21,7 +21,7 @@ from broker.store.store import Store
 from schemas.coincidence import from_json
 from schemas.records import Coincidence, Message, State
 from tests.e2e.live.child import ServiceProcess
-from tests.e2e.live.reference import Reference, essence_of
+from tests.e2e.live.reference import Reference, essence_of, far_off, stored_standing, worth_of
 from tests.e2e.live.topics import Record, publication_of, read_topics
 
 SHOWN = 5
@@ -149,9 +149,13 @@ def _compare_coincidences(
     gaps = [identity for identity, n in revisions.items() if n != list(range(1, len(n) + 1))]
     if gaps:
         found.wrong.append(f"revisions in the store are not consecutive: {gaps[:SHOWN]}")
-    standing = {key: essence_of(c) for key, c in newest.items() if c.state is not State.WITHDRAWN}
-    expected = reference.standing()
+    published = {key: essence_of(c) for key, c in newest.items() if c.state is not State.WITHDRAWN}
+    expected, standing = reference.standing(), stored_standing(service.store)
     found.equal("coincidences that stand", expected, standing)
+    found.same("coincidences that were published and stand", expected, published)
+    if off := far_off(published, expected):
+        found.wrong.append(f"published and further off than the thresholds: {dict(islice(off.items(), SHOWN))}")
+    found.equal("what they are worth", worth_of(reference.engine), worth_of(reference.restored(service.store)))
     found.counts["coincidences"] = (
         f"{len(standing):,} stand as expected, {len(newest) - len(standing):,} are withdrawn, {len(asked):,} revisions"
     )
