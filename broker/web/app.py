@@ -6,6 +6,7 @@ import ssl
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
 from http import HTTPStatus
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -13,6 +14,7 @@ import aiohttp_cors
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from bridges.vtp.options import TlsOptions
 from broker.web.access import admission, required
 from broker.web.limits import rate_limits
 from broker.web.observing import REQUEST_ID, observed
@@ -68,14 +70,19 @@ def make_app(site: Site, routes: Sequence[Route]) -> web.Application:
 class WebServer:
     """The interface while it is served; an async context manager.
 
+    Parameters
+    ----------
+    folder
+        Where relative paths of the configuration start.
+
     Raises
     ------
     ConfigurationError
         When it is entered, if the address cannot be listened at or the certificate not be read.
     """
 
-    def __init__(self, app: web.Application, options: HttpOptions) -> None:
-        self._options = options
+    def __init__(self, app: web.Application, options: HttpOptions, folder: Path) -> None:
+        self._options, self._folder = options, folder
         self._runner = web.AppRunner(
             app,
             access_log=None,
@@ -95,7 +102,7 @@ class WebServer:
 
     async def __aenter__(self) -> Self:
         options = self._options
-        context = await asyncio.to_thread(_tls, options)
+        context = await asyncio.to_thread(_tls, options, self._folder)
         await self._runner.setup()
         try:
             await web.TCPSite(self._runner, str(options.address), options.port, ssl_context=context).start()
@@ -111,15 +118,13 @@ class WebServer:
         await self._runner.cleanup()
 
 
-def _tls(options: HttpOptions) -> ssl.SSLContext | None:
-    if options.tls_certificate is None:
+def _tls(options: HttpOptions, folder: Path) -> ssl.SSLContext | None:
+    if options.tls_certificate is None or options.tls_key is None:
         return None
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     try:
-        context.load_cert_chain(options.tls_certificate, options.tls_key)
-    except (OSError, ssl.SSLError) as error:
-        raise ConfigurationError(f"http.tls_certificate: {options.tls_certificate}: cannot be used: {error}") from error
-    return context
+        return TlsOptions(certificate=options.tls_certificate, key=options.tls_key).server_context(folder)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"http: {error}") from error
 
 
 async def _found(site: Site, text: str) -> Token | None:

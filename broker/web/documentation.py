@@ -20,6 +20,7 @@ _PAGE = """<!doctype html>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>Starcross: the interface</title>
+<link rel="icon" href="/page/icon.svg">
 <link rel="stylesheet" href="/api/v1/docs/assets/swagger-ui.css">
 <div id="swagger-ui"></div>
 <script src="/api/v1/docs/assets/swagger-ui-bundle.js"></script>

@@ -57,7 +57,7 @@ async def serving(service: Service) -> AsyncIterator[WebServer]:
         stack.callback(service.changed.remove, hub.stored)
         stack.enter_context(_counted(hub, service.observers.metrics))
         service.supervisor.start("http stream", hub.run)
-        yield await stack.enter_async_context(WebServer(app, options))
+        yield await stack.enter_async_context(WebServer(app, options, service.plan.folder))
 
 
 @contextmanager
