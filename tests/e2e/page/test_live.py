@@ -112,8 +112,12 @@ def test_frames_and_projections(visit):
 
 def test_what_comes_late_does_not_turn_the_sky_back(opener, site):
     held = []
+
+    def hold(route):
+        held.append(route)
+
     page = opener(site, "/upload")
-    page.route("**/api/v1/triggers?*", lambda route: held.append(route))  # Playwright wants a function
+    page.route("**/api/v1/triggers?*", hold)
     page.goto(site.url)
     expect(page.locator(ROWS).first).to_be_visible()
     page.get_by_role("button", name="Galactic").click()
