@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
+from bridges.simulator import NightPlan, SimulatedNight, simulate
 from broker.clocks import WallClock
 from broker.web.tokens import Scope, Tokens
 from tests.e2e.service_process import ServiceProcess, configured, running
@@ -63,13 +64,22 @@ class Interface:
 
 
 @contextmanager
-def serving(folder: Path, night: Path, http: str = "", text: str = "", port: int = 0) -> Iterator[Interface]:
-    """A service that has played a simulated night; started again in the same folder it goes on where it was."""
-    config = configured(folder, night, f"[http]\nenabled = true\nport = {port}\n{http}\n{text}")
-    with running(config) as service:
+def serving(folder: Path, night: Path, http: str = "", text: str = "", *settings: str) -> Iterator[Interface]:
+    """A service that has played simulated nights; started again in the same folder it goes on where it was."""
+    config = configured(folder, night, f"[http]\nenabled = true\nport = 0\n{http}\n{text}")
+    with running(config, *settings) as service:
         service.until_logged("serving")
         service.until_all_is_played()
         yield Interface(service, config)
+
+
+@pytest.fixture(scope="session")
+def night(tmp_path_factory: pytest.TempPathFactory) -> tuple[SimulatedNight, Path]:
+    """A simulated week that is played in a second or two."""
+    folder = tmp_path_factory.mktemp("night")
+    made = simulate(7, NightPlan().scaled(0.05))
+    made.write(folder)
+    return made, folder
 
 
 @pytest.fixture(scope="module")
