@@ -91,9 +91,12 @@ class Annotating:
         }
 
     def want(self, coincidences: Iterable[Coincidence]) -> None:
-        """Ask about the objects of coincidences that stand, as far as their matchers want to know."""
+        """Ask about the objects of coincidences that stand, as far as their matchers want to know.
+
+        Of private ones nobody outside is asked: a question tells where somebody looks.
+        """
         for coincidence in coincidences:
-            if coincidence.state is not State.WITHDRAWN:
+            if coincidence.state is not State.WITHDRAWN and not coincidence.trigger.private_to:
                 for name in self._catalogues.services_of(coincidence.matcher):
                     self.askers[name].want(target_of(coincidence))
 

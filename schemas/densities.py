@@ -9,7 +9,7 @@ to lack a systematic error that matters; it is added here.
 import math
 
 from schemas.errors import BadSkyMap, Reason
-from schemas.localisation import Annuli, Annulus, Cone, Ellipse, InlineMap, Localisation, Systematics
+from schemas.localisation import MOST_ANNULI, Annuli, Annulus, Cone, Ellipse, InlineMap, Localisation, Systematics
 from schemas.pictures import pictured
 from schemas.product import product
 from schemas.shapes import Fisher, FisherEllipse, Ring, fisher_kappa
@@ -38,7 +38,6 @@ The figures of Goldstein et al. are standard deviations on each axis already and
 
 _SMALLEST_RADIUS_DEG = 1e-7
 """The size of an order-29 pixel; no position is known as well."""
-MOST_ANNULI = 10
 
 
 def skymap_of(localisation: Localisation) -> SkyMap:

@@ -87,6 +87,10 @@ class Annulus:
     containment: float
 
 
+MOST_ANNULI = 10
+"""Most rings of one position; the interplanetary network has had five spacecraft at most."""
+
+
 @dataclass(frozen=True, slots=True)
 class Annuli:
     """Several rings that the position lies on, each measured by itself."""

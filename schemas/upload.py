@@ -7,13 +7,14 @@ stranger's message does.
 
 import base64
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Annotated, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from schemas.bounded_json import JsonLimits, parse_json_object
 from schemas.errors import BadInput, BadNotice, Reason
-from schemas.localisation import Cone, Ellipse, InlineMap, Localisation, Systematics
+from schemas.localisation import MOST_ANNULI, Annuli, Annulus, Cone, Ellipse, InlineMap, Localisation, Systematics
 from schemas.records import Kind, Message, Messenger, Notice, Role
 from schemas.times import us_from_iso
 
@@ -74,6 +75,29 @@ class EllipseDocument(_Document):
         return Ellipse(self.ra_deg, self.dec_deg, *axes, self.containment, Systematics.INCLUDED)
 
 
+class AnnulusDocument(_Document):
+    """A ring on which the position lies."""
+
+    ra_deg: float = Field(ge=0, le=360, description="ICRS right ascension of the ring's centre, degrees.")
+    dec_deg: float = Field(ge=-90, le=90, description="ICRS declination of the ring's centre, degrees.")
+    radius_deg: float = Field(gt=0, le=180, description="Radius of the ring's middle, degrees.")
+    half_width_deg: float = Field(gt=0, le=180, description="Half width of the band, degrees.")
+    containment: float = Field(0.9, gt=0, lt=1, description="Probability inside the band.")
+
+
+Rings = Annotated[tuple[AnnulusDocument, ...], Field(min_length=1, max_length=MOST_ANNULI)]
+
+
+def rings_of(annuli: Annuli) -> Rings:
+    """The rings of the record."""
+    return tuple(AnnulusDocument(**asdict(ring)) for ring in annuli.rings)
+
+
+def annuli_of(rings: Rings) -> Annuli:
+    """The record of the rings."""
+    return Annuli(tuple(Annulus(**ring.model_dump()) for ring in rings))
+
+
 class SearchDocument(_Document):
     """How an upload is searched."""
 
@@ -102,12 +126,13 @@ class UploadDocument(_Document):
     map_base64: str | None = Field(None, repr=False)
     cone: ConeDocument | None = None
     ellipse: EllipseDocument | None = None
+    annuli: Rings | None = None
 
     @model_validator(mode="after")
     def _one_position(self) -> Self:
-        given = sum(position is not None for position in (self.map_base64, self.cone, self.ellipse))
+        given = sum(position is not None for position in (self.map_base64, self.cone, self.ellipse, self.annuli))
         if given != (self.kind is not Kind.RETRACTION):
-            raise ValueError("an upload has one of map_base64, cone and ellipse, and a retraction none")
+            raise ValueError("an upload has one of map_base64, cone, ellipse and annuli, and a retraction none")
         if self.private and not self.owner:
             raise ValueError("what is private has an owner")
         return self
@@ -180,5 +205,7 @@ def _localisation(document: UploadDocument) -> Localisation | None:
             return InlineMap(base64.b64decode(document.map_base64, validate=True))
         except ValueError as error:
             raise BadNotice(Reason.MALFORMED, f"map_base64 of the upload is no base64: {error}") from None
+    if document.annuli is not None:
+        return annuli_of(document.annuli)
     position = document.cone or document.ellipse
     return None if position is None else position.localisation()

@@ -48,7 +48,7 @@ from matchers.engine import Engine
 from matchers.rank import rank
 from schemas.coincidence import from_json, to_document
 from schemas.coincidence_documents import CoincidenceDocument
-from schemas.localisation import Cone, Ellipse, InlineMap
+from schemas.localisation import Annuli, Cone, Ellipse, InlineMap
 from schemas.records import Coincidence, Kind, Message, State, Trigger
 from schemas.skymap import MapLimits
 from schemas.times import US_PER_DAY, iso_from_us
@@ -59,6 +59,7 @@ from schemas.upload import (
     EllipseDocument,
     SearchDocument,
     UploadDocument,
+    rings_of,
     search_of,
     trigger_id_of,
     upload_bytes,
@@ -254,6 +255,7 @@ def _document(upload_id: str, serial: int, kind: Kind, read: Understood, owner: 
         map_base64=base64.b64encode(said.body).decode() if isinstance(said, InlineMap) else None,
         cone=ConeDocument.of(said) if isinstance(said, Cone) else None,
         ellipse=EllipseDocument.of(said) if isinstance(said, Ellipse) else None,
+        annuli=rings_of(said) if isinstance(said, Annuli) else None,
     )
 
 

@@ -19,12 +19,12 @@ from broker.web.problems import Problem
 from broker.web.routes import FORM, JSON, Flag, asked, checked, read_json, read_up_to
 from schemas.bounded_json import JsonLimits
 from schemas.densities import skymap_of
-from schemas.localisation import Cone, Ellipse, InlineMap
+from schemas.localisation import Annuli, Cone, Ellipse, InlineMap, Localisation
 from schemas.lvk import is_lvk, lvk_notice
 from schemas.records import Message, Messenger
 from schemas.sky import SkyMap
 from schemas.skymap import MapLimits, read_skymap, read_skymap_header
-from schemas.upload import ConeDocument, EllipseDocument, SearchDocument
+from schemas.upload import ConeDocument, EllipseDocument, Rings, SearchDocument, annuli_of
 
 FILE_TYPES = ("application/fits", "image/fits", "application/octet-stream", "application/gzip", "application/x-gzip")
 FILE_FIELD = "skymap"
@@ -105,14 +105,15 @@ class SkymapForm(UploadSettings):
 
 
 class PositionRequest(UploadSettings):
-    """An upload without a file: one of cone, ellipse, moc, lvk and url."""
+    """An upload without a file: one of cone, ellipse, annuli, moc, lvk and url."""
 
     model_config = ConfigDict(
         json_schema_extra={
             "oneOf": [
                 {"required": [name], "properties": {name: {"type": kind}}}
                 for name, kind in (
-                    ("cone", "object"), ("ellipse", "object"), ("moc", "object"), ("lvk", "object"), ("url", "string")
+                    ("cone", "object"), ("ellipse", "object"), ("annuli", "array"), ("moc", "object"),
+                    ("lvk", "object"), ("url", "string"),
                 )
             ],
             "examples": [
@@ -128,6 +129,7 @@ class PositionRequest(UploadSettings):
 
     cone: ConeDocument | None = Field(None, description="A position with a circular error.")
     ellipse: EllipseDocument | None = Field(None, description="A position with an elliptical error.")
+    annuli: Rings | None = Field(None, description="Rings that the position lies on: the product of their densities.")
     moc: Coverage | None = Field(None, description="A coverage map (IVOA MOC) in JSON: cells by order.")
     lvk: LvkAlert | None = Field(None, description="An LVK alert with its sky map, as GCN sends it.")
     url: Annotated[str, Field(max_length=2048, json_schema_extra={"format": "map-url"})] | None = Field(
@@ -136,8 +138,9 @@ class PositionRequest(UploadSettings):
 
     @model_validator(mode="after")
     def _one_position(self) -> Self:
-        if sum(given is not None for given in (self.cone, self.ellipse, self.moc, self.lvk, self.url)) != 1:
-            raise ValueError("give one of cone, ellipse, moc, lvk and url")
+        positions = self.cone, self.ellipse, self.annuli, self.moc, self.lvk, self.url
+        if sum(given is not None for given in positions) != 1:
+            raise ValueError("give one of cone, ellipse, annuli, moc, lvk and url")
         return self
 
 
@@ -148,13 +151,13 @@ class Wanted:
     Attributes
     ----------
     position
-        Bytes of a file, a cone or an ellipse, or an LVK alert.
+        Bytes of a file, a cone, an ellipse or rings, or an LVK alert.
     file_name
         As the sender calls the file, without its folders; empty without.
     """
 
     settings: UploadSettings
-    position: bytes | Cone | Ellipse | dict[str, Any]
+    position: bytes | Cone | Ellipse | Annuli | dict[str, Any]
     file_name: str = ""
 
 
@@ -173,7 +176,7 @@ class Understood:
     """
 
     settings: UploadSettings
-    localisation: Cone | Ellipse | InlineMap
+    localisation: Localisation
     skymap: SkyMap
     name: str
     trigger_us: int
@@ -224,7 +227,7 @@ def understood(wanted: Wanted, limits: MapLimits) -> Understood:
     if isinstance(position, bytes):
         skymap, header = read_skymap(position, limits), read_skymap_header(position, limits)
         name, time_us = name or header.object_name, header.time_us if time_us is None else time_us
-        localisation: Cone | Ellipse | InlineMap = InlineMap(position)
+        localisation: Localisation = InlineMap(position)
     else:
         skymap, localisation = skymap_of(position), position
     trigger_us = time_us if settings.trigger_time is None else settings.trigger_time
@@ -246,6 +249,8 @@ async def _of_json(asked: PositionRequest, fetcher: MapFetcher) -> Wanted:
         return Wanted(settings, asked.cone.localisation())
     if asked.ellipse is not None:
         return Wanted(settings, asked.ellipse.localisation())
+    if asked.annuli is not None:
+        return Wanted(settings, annuli_of(asked.annuli))
     if asked.moc is not None:
         return Wanted(settings, await asyncio.to_thread(lambda: json.dumps(asked.moc).encode()))
     if asked.url is not None:

@@ -2,6 +2,7 @@
 
 import base64
 import json
+from dataclasses import asdict
 
 import pytest
 from hypothesis import given
@@ -10,7 +11,7 @@ from pydantic import ValidationError
 
 from schemas.catalogue import SchemaCatalogue
 from schemas.errors import BadNotice, Reason
-from schemas.localisation import Cone, Ellipse, InlineMap, Systematics
+from schemas.localisation import Annuli, Annulus, Cone, Ellipse, InlineMap, Systematics
 from schemas.reading import read_message
 from schemas.records import Kind, Message, Messenger, Role
 from schemas.times import us_from_iso
@@ -30,6 +31,7 @@ from tests.schemas.maps import blob, flat
 
 CONE = Cone(150.0, -12.0, 3.0, 0.9, Systematics.INCLUDED)
 ELLIPSE = Ellipse(150.0, -12.0, 3.0, 1.0, 30.0, 0.5, Systematics.INCLUDED)
+RING = Annulus(90.0, -12.0, 58.56, 2.0, 0.9)
 GIVEN = {
     "id": "0123456789abcdef",
     "serial": 3,
@@ -69,6 +71,7 @@ def test_what_was_said_comes_back():
     [
         ({}, CONE),
         ({"cone": None, "ellipse": EllipseDocument.of(ELLIPSE).model_dump()}, ELLIPSE),
+        ({"cone": None, "annuli": [asdict(RING), asdict(RING)]}, Annuli((RING, RING))),
         ({"cone": None, "map_base64": base64.b64encode(b"a map").decode()}, InlineMap(b"a map")),
         ({"cone": None, "kind": "retraction"}, None),
     ],
@@ -96,6 +99,8 @@ def test_what_is_public_is_everybodys_and_a_name_is_not_needed():
         ({"cone": None}, Reason.WRONG_TYPE),
         ({"kind": "retraction"}, Reason.WRONG_TYPE),
         ({"map_base64": "AAAA"}, Reason.WRONG_TYPE),
+        ({"cone": None, "annuli": []}, Reason.WRONG_TYPE),
+        ({"cone": None, "annuli": [asdict(RING)] * 11}, Reason.WRONG_TYPE),
         ({"version": 2}, Reason.WRONG_TYPE),
         ({"format": "other"}, Reason.WRONG_TYPE),
         ({"more": 1}, Reason.WRONG_TYPE),

@@ -13,6 +13,8 @@ from tests.schemas.maps import blob, flat, multi_order
 MAP = flat(blob(4, ra_deg=150.0, dec_deg=-12.0, sigma_deg=5.0))
 DATED = flat(blob(4, ra_deg=150.0, dec_deg=-12.0, sigma_deg=5.0), **{"DATE-OBS": "2020-01-01T05:00:00", "OBJECT": "S1"})
 ELLIPSE = {"ra_deg": 150.0, "dec_deg": -12.0, "semi_major_deg": 4.0, "semi_minor_deg": 2.0, "position_angle_deg": 30.0}
+ANNULI = [{"ra_deg": ra_deg, "dec_deg": -12.0, "radius_deg": 58.56, "half_width_deg": 2.0} for ra_deg in (90.0, 210.0)]
+"""Two rings that meet at RA 150, Dec -12."""
 MOC = {"5": list(range(4000, 4200)), "3": [100]}
 
 
@@ -55,6 +57,7 @@ async def test_every_form_finds_the_same(tmp_path):
                 **{head["Content-Type"]: {"data": MAP, "params": query, "headers": head} for head in headers},
                 "cone": {"json": {"cone": CONE, **query}},
                 "ellipse": {"json": {"ellipse": ELLIPSE, **query}},
+                "annuli": {"json": {"annuli": ANNULI, **query}},
                 "moc": {"json": {"moc": {"0": list(range(12))}, **query}},
                 "url": {"json": {"url": f"http://127.0.0.1:{port}/dated"}},
             }
