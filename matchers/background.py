@@ -14,6 +14,7 @@ import numpy as np
 
 from matchers.coverage import CELL_DEG2, CELL_ORDER, CELLS, MAG_STEP, Coverage, Visits
 from matchers.rates import RateHistogram
+from matchers.repeats import Repeats
 from schemas.pixels import Array, cell_centres
 from schemas.records import Ints
 
@@ -55,6 +56,8 @@ class Background:
         New objects per square degree and visited night, by cell of `matchers.coverage`; above 0.
     depth_mag
         About the faintest magnitude that it still finds.
+    repeats
+        How often its new objects are seen again.
     """
 
     survey: str
@@ -65,9 +68,16 @@ class Background:
     _band_new: Array = field(repr=False)
     _band_deg2_nights: Array = field(repr=False)
     _nights: int
+    repeats: Repeats = Repeats.FALLBACK
 
     @classmethod
-    def measured(cls, survey: str, coverage: Coverage, rates: RateHistogram = RateHistogram.FALLBACK) -> "Background":
+    def measured(
+        cls,
+        survey: str,
+        coverage: Coverage,
+        rates: RateHistogram = RateHistogram.FALLBACK,
+        repeats: Repeats = Repeats.FALLBACK,
+    ) -> "Background":
         """As it is known now."""
         new, visited, nights = coverage.new_objects()
         deg2_nights = visited * CELL_DEG2
@@ -85,7 +95,7 @@ class Background:
         )
         rate = _posterior(near_new, near_deg2_nights, rate)
         depth_mag = _depth_mag(survey, coverage.magnitudes())
-        return cls(survey, rates, rate, depth_mag, coverage, band_new, band_deg2_nights, nights)
+        return cls(survey, rates, rate, depth_mag, coverage, band_new, band_deg2_nights, nights, repeats)
 
     def visits(self) -> tuple[Visits, ...]:
         """Where and when the survey looked, as it is known now."""

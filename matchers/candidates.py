@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from matchers.coverage import CELL_SHIFT
 from matchers.exposure import FirstLooks
 from matchers.host_distance import Host, host_of, layers_of
+from matchers.repeats import seen_of
 from matchers.source_classes import onset_terms
 from matchers.visibility import CLASSES
 from schemas.pixels import DEG2_PER_SR, Array, Pixels, pixels_of
@@ -37,6 +38,8 @@ class Candidates:
         Of the coverage, in which it lies.
     first_us, last_us
         Its first detection, and its last in the window.
+    seen
+        How often (`matchers.repeats.Seen`).
     never_missed
         Of which a packet says that no visit missed it since the trigger.
     ratios
@@ -51,6 +54,7 @@ class Candidates:
     density_per_deg2: Array
     first_us: Ints
     last_us: Ints
+    seen: Ints
     never_missed: Bools
     ratios: Array
     hosts: list[Host | None]
@@ -81,6 +85,10 @@ class Candidates:
             density_per_deg2=np.clip(np.nan_to_num(density), 0.0, _MOST_DENSITY_PER_SR) / DEG2_PER_SR,
             first_us=np.array([one.first_detection_us for one in objects], np.int64),
             last_us=np.array([one.last_match_us for one in objects], np.int64),
+            seen=seen_of(
+                np.array([len(one.alert_ids) for one in objects], np.int64),
+                np.array([one.last_match_us - one.first_match_us for one in objects], np.int64),
+            ),
             never_missed=after_s <= 0,
             ratios=ratios,
             hosts=hosts,

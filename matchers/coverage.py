@@ -176,6 +176,13 @@ class Coverage:
                 shown.append(Visits(number, night.first_ms, night.last_ms))
         return tuple(shown)
 
+    def last_visits(self) -> Ints:
+        """Number of the latest night in which each cell was visited, shape (`CELLS`,); of none a number before all."""
+        last = np.full(CELLS, _LONG_AGO, np.int64)
+        for number, night in sorted(self._nights.items()):
+            last[night.last_ms != NEVER_MS] = number
+        return last
+
     def new_objects(self) -> tuple[Array, Array, int]:
         """New objects and visited nights by cell, shape (`CELLS`,) each, and how many nights were visited anywhere.
 

@@ -7,13 +7,16 @@ from numpy.typing import NDArray
 
 from matchers.background import Background
 from matchers.coverage import NEVER_MS
+from matchers.repeats import Looked, Repeats
 from matchers.searched_sky import LEVEL_EDGES, SearchedSky
 from matchers.visibility import Visibility
 from schemas.pixels import Array
 from schemas.records import Bools, Ints
-from schemas.times import US_PER_DAY, night_of, night_start_us
+from schemas.times import US_PER_DAY, US_PER_S, night_of, night_start_us
 
 _US_PER_MS = 1000
+_LOOK_AGAIN_US = 60 * US_PER_S
+"""A detection so much later is of another exposure."""
 
 
 class FirstLooks(NamedTuple):
@@ -70,8 +73,9 @@ class Exposure:
             probability[np.searchsorted(self._cells, sky.cells)] = sky.probability
         self._inside = (candidates.first_us >= span_us[0]) & (candidates.first_us <= span_us[1])
         self._first_delay_d = (candidates.first_us - time_us) / US_PER_DAY
-        when_us, visited = self._looks(background, candidates, *span_us)
+        when_us, last_us, visited = self._looks(background, candidates, *span_us)
         delay_d = (when_us - time_us) / US_PER_DAY
+        self._look_again(delay_d, last_us, visited, candidates.first_us)
         counted = np.cumsum(visited, axis=0)
         nights = counted[-1] if len(counted) else np.zeros(len(self._cells), np.int64)
         self._night = np.maximum(counted[self._place, self._rows], 1) if len(counted) else self._place + 1
@@ -82,8 +86,8 @@ class Exposure:
 
     def _looks(
         self, background: Background, candidates: FirstLooks, start_us: int, end_us: int
-    ) -> tuple[Ints, NDArray[np.bool_]]:
-        """When each cell was first visited in each night, and whether it was, shape (nights, cells)."""
+    ) -> tuple[Ints, Ints, NDArray[np.bool_]]:
+        """When each cell was first and last visited in each night, and whether it was, shape (nights, cells)."""
         first_night, last_night = night_of(np.array([start_us, end_us])).tolist()
         inside = np.flatnonzero(self._inside)
         of_candidate = night_of(candidates.first_us[inside])
@@ -103,7 +107,24 @@ class Exposure:
             self._place[inside] = places = np.searchsorted(numbers, of_candidate)
             visited[places, self._rows[inside]] = True
             np.minimum.at(when_us, (places, self._rows[inside]), candidates.first_us[inside])
-        return when_us, visited
+        return when_us, last_us, visited
+
+    def _look_again(self, delay_d: Array, last_us: Ints, visited: NDArray[np.bool_], first_us: Ints) -> None:
+        """Whether each candidate's place was looked at after its first detection, and when in a later night."""
+        self._looked = np.full(len(first_us), Looked.NOT_YET, np.int64)
+        self._later_delay_d = self._first_delay_d.copy()
+        nights = len(visited)
+        if not nights:
+            return
+        following = np.full((nights + 1, len(self._cells)), nights)
+        for night in range(nights - 1, -1, -1):
+            following[night] = np.where(visited[night], night, following[night + 1])
+        later = following[self._place + 1, self._rows]
+        same_night = last_us[self._place, self._rows] > first_us + _LOOK_AGAIN_US
+        self._looked[same_night & self._inside] = Looked.SAME_NIGHT
+        is_later = (later < nights) & self._inside
+        self._looked[is_later] = Looked.LATER_NIGHT
+        self._later_delay_d[is_later] = delay_d[later[is_later], self._rows[is_later]]
 
     def _tabulate(self, background: Background, nights: Ints) -> None:
         """Expected numbers inside each level by visited night: those up to it, and those of it alone."""
@@ -132,6 +153,18 @@ class Exposure:
         chance = self._chances[:, self._place, self._rows]
         chance = np.where(never_missed, self._visibility.at_once(self._first_delay_d), chance)
         return np.asarray(chance * self._visibility.bright(self._first_delay_d) * self._inside)
+
+    def seen_again(self, repeats: Repeats, seen: Ints) -> Array:
+        """Likelihood ratio of counterparts to what is unrelated, of how often each candidate was seen; by class first.
+
+        Parameters
+        ----------
+        seen
+            `matchers.repeats.Seen` of each, shape (n,).
+        """
+        before, after = self._visibility.bright(self._first_delay_d), self._visibility.bright(self._later_delay_d)
+        still = np.divide(after, before, out=np.ones_like(after), where=before > 0)
+        return repeats.ratios(seen, self._looked, still)
 
     def nearer(self, level: Array) -> Array:
         """Expected number of unrelated objects on levels as high or higher, and visited nights no later, shape (n,)."""

@@ -104,8 +104,11 @@ class _Survey:
 
     def background(self, name: str, hour: int) -> Background:
         if self.measured is None or self.measured[0] != hour:
-            coverage = self.objects.coverage
-            self.measured = hour, Background.measured(name, coverage, self.objects.rates_of_new())
+            known = self.objects
+            self.measured = (
+                hour,
+                Background.measured(name, known.coverage, known.rates_of_new(), known.repeats_of_new()),
+            )
         return self.measured[1]
 
     def not_stored(self, alert_id: Ints) -> Ints:

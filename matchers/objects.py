@@ -16,7 +16,9 @@ from numpy.typing import NDArray
 from matchers.bands import BandPoints
 from matchers.coverage import CELL_SHIFT, Coverage
 from matchers.rates import RateHistogram
+from matchers.repeats import Repeats, Seen, seen_of
 from schemas.records import Alerts, Ints, Strings
+from schemas.times import night_of
 
 Keys = NDArray[np.uint64]
 Names = NDArray[np.bytes_]
@@ -248,6 +250,17 @@ class Objects:
         every = slice(0, self._used, self._used // _MOST_SAMPLED + 1)
         new = (columns.first_us[every] >= since_us) & (columns.cell[every] != _NO_CELL)
         return RateHistogram.measured(self._points.rate_counts(columns.head[every][new]))
+
+    def repeats_of_new(self) -> Repeats:
+        """How often new objects are seen again: those whose place was looked at in a later night, of as many as for
+        their rates."""
+        columns, since_us = self._table.columns, self.coverage.since_us
+        every = slice(0, self._used, self._used // _MOST_SAMPLED + 1)
+        first_us, cell = columns.first_us[every], columns.cell[every]
+        new = np.flatnonzero((first_us >= since_us) & (cell != _NO_CELL))
+        new = new[self.coverage.last_visits()[cell[new]] > night_of(first_us[new])]
+        seen = seen_of(columns.stored[every][new], columns.last_us[every][new] - first_us[new])
+        return Repeats.measured(np.bincount(seen, minlength=len(Seen)))
 
     def first_us_of(self, codes: Ints) -> Ints:
         """Earliest detection of the objects with these codes, shape (n,)."""

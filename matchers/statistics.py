@@ -4,7 +4,8 @@ Of all standing coincidences of a trigger one is the counterpart, or none is. Wh
 measured rate (`matchers.background`), so that each candidate's odds are those of a point process: with the density
 p of the trigger's position, the probability F that a counterpart is first found at the very visit at which the
 candidate was (`matchers.visibility`), the rate of new objects per square degree and visited night, and the likelihood
-ratio L of its light curve (`matchers.light_curves`) and of its host's distance (`matchers.host_distance`),
+ratio L of its light curve (`matchers.light_curves`), of how often it was seen again (`matchers.repeats`) and of its
+host's distance (`matchers.host_distance`),
 
     w = p F L / rate,    P = w / (sum of all w + 1 - q),
 
@@ -126,6 +127,7 @@ class Assessment:
             observed[rows] = exposure.observed_fraction
             nearer[rows] = exposure.nearer(found.level[rows])
             chances[:, rows] = exposure.found_at(never_missed=found.never_missed[rows])
+            chances[:, rows] *= exposure.seen_again(background.repeats, found.seen[rows])
             for row, model in zip(rows.tolist(), background.models(found.cell[rows]), strict=True):
                 models[row] = model
         for exposure in exposures:

@@ -11,12 +11,13 @@ from numpy.random import Generator
 
 from bridges.simulator.sphere import fisher_angle_deg, offset
 from broker.calibration.measures import Uniformity, reliability
-from matchers import candidates
+from matchers import candidates, repeats
 from matchers.background import Background
 from matchers.counterparts import class_weights
 from matchers.coverage import CELL_SHIFT, CELLS
 from matchers.grb import GrbOptions, grb
 from matchers.rates import RateHistogram
+from matchers.repeats import SEEN_ONCE, Repeats
 from matchers.source_classes import onset_terms
 from matchers.statistics import Assessment, assess, expected_chance
 from matchers.visibility import CLASSES, CounterpartOptions, Visibility
@@ -93,7 +94,9 @@ def test_one_candidate_by_hand():
     priors = np.array([0.94, 0.01, 0.05])
     density = one.probability_density_per_sr / DEG2_PER_SR
     # Its packet knows of no visit before, so that the first of its cell is the one.
-    weight = density / RATE * priors * chances[:, 0] * bright[:, 0]
+    # It was seen once, though the place was looked at in the nights that followed.
+    seen_once = SEEN_ONCE / Repeats.FALLBACK.fractions[repeats.Seen.ONCE]
+    weight = density / RATE * priors * chances[:, 0] * bright[:, 0] * seen_once
     q = found.observed_fraction * float(priors @ (chances * bright).sum(axis=1))
     assert found.weight == pytest.approx(weight.sum(), rel=1e-6)
     assert found.posterior == pytest.approx(weight.sum() / (weight.sum() + 1 - q), rel=1e-3)
@@ -415,11 +418,18 @@ def drawn(
     return None
 
 
+class Untold(Repeats):
+    """Of a world in which everything is seen once, whatever it is."""
+
+    def ratios(self, seen: np.ndarray, looked: np.ndarray, still_bright: np.ndarray) -> np.ndarray:  # noqa: ARG002
+        return np.ones_like(still_bright)
+
+
 def test_posteriors_are_calibrated_where_the_truth_is_as_assumed():
     random = np.random.default_rng(20)
     claimed, true, none, without = [], [], 0.0, 0
     sky = Sky.random(random, nights=14, per_deg2_night=0.1, visited=0.5)
-    backgrounds = {"ztf": sky.background()}
+    backgrounds = {"ztf": replace(sky.background(), repeats=Untold(Repeats.FALLBACK.fractions))}
     visibility = Visibility(OPTIONS, backgrounds["ztf"].depth_mag, None)
     for _ in range(600):
         ra, dec = float(random.uniform(0, 360)), float(np.degrees(np.arcsin(random.uniform(-1, 1))))
