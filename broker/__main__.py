@@ -36,9 +36,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"%(prog)s {version('starcross')}")
     actions = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
-    demo = _command(actions, "demo", "simulate a week of nights, search it, and show what was found")
-    _add_out(demo, Path("starcross-demo"))
-    demo.add_argument("--seed", type=seed, default=1, help="seed of the simulation (default: %(default)s)")
+    _add_demo(actions)
 
     replay = _command(
         actions,
@@ -167,6 +165,24 @@ def _command(
     parser.set_defaults(command=name)
     parser.add_argument("--verbose", action="store_true", help="log in detail; show where an internal failure happened")
     return parser
+
+
+def _add_demo(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    demo = _command(
+        actions,
+        "demo",
+        "simulate a week of nights, search it, and show what was found",
+        "On a terminal it then serves the page, on which such nights come in, until Ctrl-C.\n\n"
+        "examples:\n  starcross demo\n  starcross demo --serve --port 8080",
+    )
+    _add_out(demo, Path("starcross-demo"))
+    demo.add_argument(
+        "--serve",
+        action=argparse.BooleanOptionalAction,
+        help="serve the page at once, without the search; or never (default: after the search, on a terminal)",
+    )
+    demo.add_argument("--port", type=port, default=0, metavar="PORT", help="where to serve (default: a free port)")
+    demo.add_argument("--seed", type=seed, default=1, help="seed of the simulation (default: %(default)s)")
 
 
 def _add_calibrate(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -301,6 +317,14 @@ def seed(text: str) -> int:
     number = int(text)
     if number < 0:
         raise argparse.ArgumentTypeError(f"expected 0 or more (given: {text})")
+    return number
+
+
+def port(text: str) -> int:
+    """A port, 0 for a free one."""
+    number = int(text)
+    if not 0 <= number < 1 << 16:
+        raise argparse.ArgumentTypeError(f"expected 0 to 65535 (given: {text})")
     return number
 
 

@@ -1,6 +1,7 @@
 """What each command does: load the configuration, run the work, show the result."""
 
 import asyncio
+import sys
 from argparse import Namespace
 from dataclasses import asdict
 from pathlib import Path
@@ -16,7 +17,7 @@ from broker.catalogues import CACHE, Catalogues, catalogue_options
 from broker.config import Config, load_config
 from broker.connections import try_connections
 from broker.costplot import draw_cost
-from broker.demonstration import DEMO_SETTINGS, run_demo
+from broker.demonstration import DEMO_SETTINGS, run_demo, serve_demo
 from broker.inspection import draw_findings, inspect_files, show
 from broker.loadtest import load_test
 from broker.log import configure_logging
@@ -73,9 +74,25 @@ def replay(arguments: Namespace) -> int:
 
 
 def demo(arguments: Namespace) -> int:
-    """``starcross demo``."""
+    """``starcross demo``: the nights searched, and on a terminal also served; with ``--serve`` only served."""
     configure_logging(level="debug" if arguments.verbose else "warning")
     console = Console()
+    if not arguments.serve:
+        _search_demo(arguments, console)
+        if arguments.serve is False or not sys.stdout.isatty():
+            console.print("To see such nights on the page: starcross demo --serve", markup=False)
+            return 0
+
+    def announce(url: str, token: str) -> None:
+        console.print(f"\nThe page: {url}", markup=False, style="bold", soft_wrap=True)
+        console.print("Simulated nights come in, each in less than a minute; Ctrl-C ends it.", markup=False)
+        console.print(f"To upload a sky map, sign in with {token}", markup=False, soft_wrap=True)
+        sys.stdout.flush()
+
+    return serve_demo(arguments.seed, arguments.port, announce, verbose=arguments.verbose)
+
+
+def _search_demo(arguments: Namespace, console: Console) -> None:
     with progress_bar(verbose=arguments.verbose) as progress:
         result = run_demo(arguments.seed, arguments.out, progress)
         _draw(arguments.out / "sky.png", result.outcome, "Simulated nights", progress)
@@ -85,7 +102,6 @@ def demo(arguments: Namespace) -> int:
         f"The simulated nights are in {arguments.out / 'nights'}; the sky is drawn in {arguments.out / 'sky.png'}.",
         markup=False,
     )
-    return 0
 
 
 def inspect(arguments: Namespace) -> int:

@@ -1,14 +1,19 @@
 """``starcross demo``: simulated nights through the same replay as real ones, and what it found of what was injected."""
 
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 
 from bridges.folder import OutputFolder
 from bridges.simulator import Injection, simulate
+from broker.clocks import WallClock
 from broker.config import load_config
+from broker.plan import Plan
 from broker.reader import make_reader
 from broker.registry import make_matchers
 from broker.replay import Outcome, Progress, replay
@@ -22,6 +27,18 @@ from schemas.voevent_out import VoeventAuthor
 
 DEMO_SETTINGS = ("triggers.include_tests=true", "substreams.all.include_tests=true")
 """Simulated notices call themselves tests, as they must; the demo searches tests."""
+
+SERVED_SETTINGS = (
+    "http.enabled=true",
+    "service.clock=data",
+    "service.http_port=0",
+    "service.log_level=error",
+    "sources.nights.kind=simulator",
+    "sources.nights.messages_per_s=100",
+    "sources.nights.batch_messages=20",
+    "sources.nights.endless=true",
+)
+"""A night takes some forty seconds; after the first week others follow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +77,32 @@ def run_demo(seed: int, out: Path, progress: Progress) -> Demonstration:
             substreams=make_substreams(config.substreams, Path()),
         )
     return Demonstration(outcome, [compared(injection, outcome) for injection in night.injections])
+
+
+def serve_demo(seed: int, port: int, announce: Callable[[str, str], None], *, verbose: bool) -> int:
+    """Serve the page while simulated nights come in, in accelerated time, until Ctrl-C; returns the exit code.
+
+    The store is a temporary folder: nothing is left behind.
+
+    Parameters
+    ----------
+    port
+        To answer at; 0 for a free one.
+    announce
+        Told where, and a token of somebody who may upload.
+    """
+    # Only here: it loads the service's libraries, which a demonstration without it does not need.
+    running, tokens = import_module("broker.running"), import_module("broker.web.tokens")
+    with TemporaryDirectory(prefix="starcross-demo-") as name:
+        folder = Path(name)
+        settings = (*DEMO_SETTINGS, *SERVED_SETTINGS, f"sources.nights.seed={seed}", f"http.port={port}")
+        config = load_config(None, settings)
+        scopes = [tokens.Scope.READ, tokens.Scope.UPLOAD]
+        token, _ = tokens.Tokens(folder / config.store.folder).make("demo", scopes, WallClock()())
+        code: int = running.run_plan(
+            lambda: Plan.of(config, folder), verbose=verbose, announce=lambda url: announce(url, token)
+        )
+    return code
 
 
 def clear_nights(folder: Path) -> None:

@@ -39,18 +39,32 @@ def run(arguments: Namespace) -> int:
     ConfigurationError
         Naming what is wrong with the configuration, or that its store cannot be opened.
     """
-    load = partial(_load, arguments.config, arguments.overrides)
+    return run_plan(partial(_load, arguments.config, arguments.overrides), verbose=arguments.verbose)
+
+
+def run_plan(load: Callable[[], Plan], *, verbose: bool, announce: Callable[[str], None] = lambda _: None) -> int:
+    """Run the service of a plan until it is told to stop; returns its exit code.
+
+    Parameters
+    ----------
+    load
+        Makes the plan, and makes it again on SIGHUP.
+    verbose
+        Log in detail, whatever the configuration says.
+    announce
+        Told where the interface answers, once it does.
+    """
     plan = load()
     section = plan.config.service
-    configure_logging(level="debug" if arguments.verbose else section.log_level, style=section.log_format)
-    return run_service(partial(_serve, plan, load), with_reactor=plan.with_reactor)
+    configure_logging(level="debug" if verbose else section.log_level, style=section.log_format)
+    return run_service(partial(_serve, plan, load, announce), with_reactor=plan.with_reactor)
 
 
 def _load(path: Path, overrides: Sequence[str]) -> Plan:
     return Plan.of(load_config(path, overrides), path.parent)
 
 
-async def _serve(plan: Plan, load: Callable[[], Plan]) -> int:
+async def _serve(plan: Plan, load: Callable[[], Plan], announce: Callable[[str], None]) -> int:
     manager = ServiceManager.of_environment()
     stopping, reloading = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -76,6 +90,7 @@ async def _serve(plan: Plan, load: Callable[[], Plan]) -> int:
             serving = import_module("broker.web.serving").serving
             web = await stack.enter_async_context(serving(service))
             log.info("serving", url=web.url)
+            announce(web.url)
         manager.ready(service.in_a_line())
         beside = [
             asyncio.create_task(manager.watch(lambda: not service.pipeline.failed.done()), name="watchdog"),
