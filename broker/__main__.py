@@ -176,11 +176,14 @@ def _add_demo(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
         "examples:\n  starcross demo\n  starcross demo --serve --port 8080",
     )
     _add_out(demo, Path("starcross-demo"))
-    demo.add_argument(
+    served = demo.add_mutually_exclusive_group()
+    served.add_argument(
         "--serve",
-        action=argparse.BooleanOptionalAction,
-        help="serve the page at once, without the search; or never (default: after the search, on a terminal)",
+        action="store_true",
+        default=None,
+        help="serve the page at once, without the search (default: after the search, on a terminal)",
     )
+    served.add_argument("--no-serve", action="store_false", dest="serve", help="only search")
     demo.add_argument("--port", type=port, default=0, metavar="PORT", help="where to serve (default: a free port)")
     demo.add_argument("--seed", type=seed, default=1, help="seed of the simulation (default: %(default)s)")
 

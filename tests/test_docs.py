@@ -58,6 +58,7 @@ from broker.status import LONGEST_OUTBOX_AGE_S, LONGEST_SILENCE_S
 from broker.store.options import StoreOptions
 from broker.substreams import SubstreamOptions
 from broker.tables import coincidence_table, found_against_injected_table
+from broker.web.options import HttpOptions
 from matchers import case, cases
 from matchers.cuts import REASONS, Cuts
 from matchers.ledger import Cause
@@ -110,6 +111,7 @@ TABLES: dict[str, type[BaseModel]] = {
     "`[store]`": StoreOptions,
     "`[maps]`": MapFetchOptions,
     "`[service]`": ServiceSection,
+    "`[http]`": HttpOptions,
 }
 KINDS: dict[str, type[BaseModel]] = {
     **{f"Kind `{name}`": kind.options for name, kind in BUILTIN.items()},

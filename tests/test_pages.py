@@ -9,6 +9,7 @@ from tests.pages import PAGES, PROJECT, code, prose, text_of
 
 FOLDERS = ("broker", "bridges", "matchers", "schemas", "config", "docs", "tests", "systemd")
 KNOWN_HOSTS = {
+    "127.0.0.1:8080",
     "127.0.0.1:8090",
     "astroquery.readthedocs.io",
     "cdsxmatch.u-strasbg.fr",
@@ -20,6 +21,7 @@ KNOWN_HOSTS = {
     "registry.example.org",
     "semver.org",
     "ssp.imcce.fr",
+    "starcross.example.org",
     "www.standardwebhooks.com",
     "www.wis-tns.org",
     "zerosteiner.github.io",
