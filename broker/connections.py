@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from importlib import import_module
 from time import perf_counter
 from typing import Any
 
@@ -44,12 +45,14 @@ class Tried:
 
 
 async def try_connections(plan: Plan) -> list[Tried]:
-    """Try the store and every source, sink, catalogue and service, all at once; no message is read or sent."""
+    """Try the store, the interface, and every source, sink, catalogue and service, all at once; no message is sent."""
     around = Surroundings(plan.folder, plan.author, software_name(), WallClock(), Observers(Metrics()))
     # One after the other: modules that import each other do not like to be imported by several threads.
     checks = await asyncio.to_thread(lambda: list(_checks(plan, around)))
-    store = _try("store", partial(_try_store, plan))
-    return list(await asyncio.gather(store, *(_try(part, check) for part, check in checks)))
+    own = [_try("store", partial(_try_store, plan))]
+    if plan.config.http.enabled:
+        own.append(_try("http", partial(_try_http, plan)))
+    return list(await asyncio.gather(*own, *(_try(part, check) for part, check in checks)))
 
 
 def _checks(plan: Plan, around: Surroundings) -> Iterator[tuple[str, Check]]:
@@ -102,3 +105,18 @@ async def _try_store(plan: Plan) -> str:
     store = await Store.open(plan.folder / plan.config.store.folder, plan.config.store, WallClock())
     await store.close()
     return "can be opened"
+
+
+async def _try_http(plan: Plan) -> str:
+    """Whether the interface could be served: its port is free, and its certificate is one."""
+    options = plan.config.http
+    tls_context = import_module("broker.web.app").tls_context
+    await asyncio.to_thread(tls_context, options, plan.folder)
+    where = f"{options.address}:{options.port}"
+    try:
+        server = await asyncio.get_running_loop().create_server(asyncio.Protocol, str(options.address), options.port)
+    except OSError as error:
+        raise ConfigurationError(f"{where} cannot be listened at: {error.strerror}") from error
+    server.close()
+    await server.wait_closed()
+    return f"{where} can be listened at"

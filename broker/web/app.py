@@ -102,7 +102,7 @@ class WebServer:
 
     async def __aenter__(self) -> Self:
         options = self._options
-        context = await asyncio.to_thread(_tls, options, self._folder)
+        context = await asyncio.to_thread(tls_context, options, self._folder)
         await self._runner.setup()
         try:
             await web.TCPSite(self._runner, str(options.address), options.port, ssl_context=context).start()
@@ -118,7 +118,14 @@ class WebServer:
         await self._runner.cleanup()
 
 
-def _tls(options: HttpOptions, folder: Path) -> ssl.SSLContext | None:
+def tls_context(options: HttpOptions, folder: Path) -> ssl.SSLContext | None:
+    """What HTTPS is spoken with, if it is.
+
+    Raises
+    ------
+    ConfigurationError
+        If certificate or key cannot be read.
+    """
     if options.tls_certificate is None or options.tls_key is None:
         return None
     try:

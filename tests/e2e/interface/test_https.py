@@ -69,6 +69,27 @@ def test_a_certificate_that_is_none_ends_with_2(night, tmp_path, certificate):
     assert re.search(r"http: TLS: cert\.pem, key\.pem: ", service.text)
 
 
+def test_a_check_tries_port_and_certificate(tmp_path, certificate):
+    for name in ("cert.pem", "key.pem"):
+        shutil.copy(certificate / name, tmp_path)
+    config = tmp_path / "one.toml"
+    port = free_port()
+    http = f"[http]\nenabled = true\nport = {port}\ntls_certificate = 'cert.pem'\ntls_key = "
+    config.write_text(f"{http}'key.pem'")
+    good = run("check", config, "--connect", "--json")
+    assert good.code == 0
+    (tried,) = (one for one in json.loads(good.out)["connections"] if one["part"] == "http")
+    assert tried["what"] == f"127.0.0.1:{port} can be listened at"
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", port))
+        taken.listen()
+        assert "cannot be listened at: " in run("check", config, "--connect", "--json").out
+    config.write_text(f"{http}'cert.pem'")
+    bad = run("check", config, "--connect", "--json")
+    assert bad.code == 1
+    assert "http: TLS: cert.pem, cert.pem: " in bad.out
+
+
 @pytest.fixture(scope="module")
 def nginx_command():
     found = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin:/usr/local/sbin")
