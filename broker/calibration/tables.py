@@ -151,7 +151,7 @@ def _shares(title: str, of: str, shares: Sequence[Share]) -> RenderableType:
             low, high = one.interval
             between = f"{100 * low:.0f} to {100 * high:.0f} %"
             table.add_row(
-                f"{one.low:g} to {one.high:g}", str(one.count), str(one.found), _percent(one.fraction), between
+                f"{one.low:.3g} to {one.high:g}", str(one.count), str(one.found), _percent(one.fraction), between
             )
     return table
 
