@@ -19,6 +19,7 @@ TOLERANCE: Final = 0.05
 """Claimed and true fraction may differ by so much."""
 LEAST_P: Final = 0.01
 _ONE_SIGMA: Final = 1.0
+_CHANCE_ERRORS: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,11 +103,19 @@ class Bin:
         return self.count >= ENOUGH
 
     @property
+    def off_by(self) -> float:
+        """Difference of claimed and true fraction; 0 without any."""
+        return 0.0 if self.claimed is None or self.true is None else abs(self.claimed - self.true)
+
+    @property
+    def is_within(self) -> bool:
+        """Whether claimed and true fraction differ by no more than the tolerance."""
+        return self.off_by <= TOLERANCE
+
+    @property
     def is_off(self) -> bool:
-        """Whether claimed and true fraction differ by more than the tolerance, in a bin with enough entries."""
-        if self.claimed is None or self.true is None:
-            return False
-        return self.is_judged and abs(self.claimed - self.true) > TOLERANCE
+        """Whether they do in a bin with enough entries, and by more than chance explains: two standard errors."""
+        return self.is_judged and not self.is_within and self.off_by > _CHANCE_ERRORS * (self.error or 0.0)
 
 
 def reliability(claimed: ArrayLike, true: ArrayLike, edges: Sequence[float] = RELIABILITY_EDGES) -> tuple[Bin, ...]:

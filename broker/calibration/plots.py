@@ -14,6 +14,9 @@ from broker.globe import INK, Target, save
 
 _COLOURS: Final = ("#0072B2", "#D55E00", "#009E73", "#B0508F", "#A07800", "#666666")
 _BAND: Final = "#DCE4EC"
+_SMALLEST_DEG2: Final = 1e-5
+_LEAST_NUMBERED: Final = 0.01
+"""The numbers of bins below would hide each other."""
 _KS_95: Final = 1.358
 """The 95 % point of Kolmogorov's distribution: no further do uniform numbers stray from the diagonal, nineteen times in
 twenty."""
@@ -33,7 +36,7 @@ def draw_calibration(target: Target, report: SimulatedReport | ScrambledReport |
         _draw_chance(axes[1], report.chance)
         _draw_shares(axes[2], report.by_mag, "peak magnitude", "Afterglows that became a coincidence")
         _draw_shares(axes[3], report.by_area, "area of the 90 % region, deg²", "In the stream: among the first three")
-        axes[3].set_xscale("symlog", linthresh=0.1)
+        axes[3].set(xscale="log", xlim=(_SMALLEST_DEG2, None))
     elif isinstance(report, ScrambledReport):
         figure, axes = _panels(1, 1)
         _draw_chance(axes[0], report.chance)
@@ -67,6 +70,8 @@ def _draw_reliability(axes: Axes, told: Reliability) -> None:
             label="bins of 50 and more" if judged else "fewer",
         )
     for one in bins:
+        if (one.claimed or 0.0) < _LEAST_NUMBERED:
+            continue
         axes.annotate(
             f"{one.count:,}", (one.claimed or 0.0, one.true or 0.0), (6, -9), textcoords="offset points", size=6
         )

@@ -12,7 +12,7 @@ from broker.calibration.pairs import STAGES, Pairs, StageLevel
 from broker.calibration.searched import Searched
 
 MAG_EDGES: Final = (14.0, 16.0, 17.0, 18.0, 18.5, 19.0, 19.5, 20.0, 20.5, 21.5)
-AREA_EDGES: Final = (0.0, 0.1, 1.0, 30.0, 100.0, 200.0, 400.0, 800.0, 1600.0, 42_000.0)
+AREA_EDGES: Final = (1e-6, 0.1, 1.0, 30.0, 100.0, 200.0, 400.0, 800.0, 1600.0, 42_000.0)
 AGE_EDGES: Final = (0.0, 2.0, 5.0, 10.0, 20.0)
 FIRST: Final = 3
 LEAST_EXPECTED: Final = 0.1

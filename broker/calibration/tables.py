@@ -89,7 +89,10 @@ def _reliability(title: str, told: Reliability) -> RenderableType:
 
 def _bin(one: Bin) -> tuple[str | Text, ...]:
     assert one.claimed is not None and one.true is not None and one.error is not None  # noqa: PT018, S101
-    verdict = Text("off", style="red") if one.is_off else Text("holds", style="green")
+    if one.is_within:
+        verdict = Text("holds", style="green")
+    else:
+        verdict = Text("off", style="red") if one.is_off else Text("off, as chance may", style="yellow")
     return (
         f"{one.low:g} to {one.high:g}",
         f"{one.count:,}",
@@ -105,9 +108,7 @@ def _sums(title: str, told: Sequence[Reliability]) -> RenderableType:
     for heading in ("of", "claims", "sum of claims", "true", "worst bin"):
         table.add_column(heading, justify="left" if heading == "of" else "right", no_wrap=True)
     for one in told:
-        judged = [
-            abs(b.claimed - b.true) for b in one.bins if b.is_judged and b.claimed is not None and b.true is not None
-        ]
+        judged = [one_bin.off_by for one_bin in one.bins if one_bin.is_judged]
         worst = f"{max(judged):.3f}" if judged else _NOTHING
         table.add_row(one.of, f"{one.claims:,}", f"{one.expected_true:.1f}", f"{one.true:,}", worst)
     return table
@@ -150,7 +151,7 @@ def _shares(title: str, of: str, shares: Sequence[Share]) -> RenderableType:
             low, high = one.interval
             between = f"{100 * low:.0f} to {100 * high:.0f} %"
             table.add_row(
-                f"{one.low:g} to {one.high:g}", str(one.count), str(one.found), _percent(one.fraction), between
+                f"{one.low:.3g} to {one.high:g}", str(one.count), str(one.found), _percent(one.fraction), between
             )
     return table
 

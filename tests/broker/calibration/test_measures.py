@@ -87,6 +87,16 @@ def test_a_few_claims_are_not_judged():
     assert any(one.is_off for one in reliability([0.35] * ENOUGH, [False] * ENOUGH))
 
 
+def test_what_chance_explains_is_not_off():
+    claims = [0.35] * 60
+    (one,) = [found for found in reliability(claims, [True] * 27 + [False] * 33) if found.count]
+    assert not one.is_within
+    assert not one.is_off
+    (more,) = [found for found in reliability(claims * 10, ([True] * 27 + [False] * 33) * 10) if found.count]
+    assert more.off_by == pytest.approx(0.1)
+    assert more.is_off
+
+
 def test_completeness_counts_by_property_and_leaves_the_rest_out():
     shares = completeness([1.0, 2.0, 2.5, 3.0, 99.0], [True, False, True, True, True], [0.0, 2.0, 3.0, 4.0, 5.0])
     assert [(one.count, one.found) for one in shares] == [(1, 1), (2, 1), (1, 1), (0, 0)]
