@@ -57,22 +57,29 @@ async def follow(request: web.Request, wanted: Filter) -> web.StreamResponse:
         raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, detail, headers={"Retry-After": "60"})
     response = EventSourceResponse(send_timeout=SEND_S, ping_interval=IDLE_S, sep="\n", headers=_HEADERS)
     await response.prepare(request)
-    try:
-        async with response:
-            # At once: headers go with the first bytes, and a listener who hears nothing yet knows where to go on too.
-            await response.send("", id=str(wanted.after), event="idle", retry=_RETRY_MS)
-            why = await _tell(response, site.hub.follow(wanted, request[PRINCIPAL], idle_s=IDLE_S))
-    except TimeoutError:
-        why = "stalled"
-    except ConnectionError:
-        why = ""  # whoever asked is gone
+    why = await _until_the_end(response, wanted.after, site.hub.follow(wanted, request[PRINCIPAL], idle_s=IDLE_S))
     if why:
         site.service.observers.metrics.add("starcross_http_dropped_total", why=why)
     return response
 
 
-async def _tell(response: EventSourceResponse, revisions: AsyncGenerator[tuple[list[Found], int]]) -> str:
+async def _until_the_end(
+    response: EventSourceResponse, after: int, revisions: AsyncGenerator[tuple[list[Found], int]]
+) -> str:
     """Send events; returns a word for why whoever asked was sent away, empty if they went by themselves."""
+    try:
+        async with response:
+            # At once: headers go with the first bytes, and a listener who hears nothing yet knows where to go on too.
+            await response.send("", id=str(after), event="idle", retry=_RETRY_MS)
+            return await _tell(response, revisions)
+    except TimeoutError:
+        return "stalled"
+    except ConnectionError:  # whoever asked is gone
+        return ""
+
+
+async def _tell(response: EventSourceResponse, revisions: AsyncGenerator[tuple[list[Found], int]]) -> str:
+    """Send what comes, and at the end why it ends."""
     why, reason = "end", "the service ends"
     try:
         async with aclosing(revisions):

@@ -11,6 +11,7 @@ import structlog
 from prometheus_client.parser import text_string_to_metric_families
 
 from broker.log import configure_logging
+from broker.web.hub import Full, Hub, TooSlow
 from broker.web.serving import ROUTES
 from tests.e2e.http.site import CONE, TRIGGER, Following, alert, site
 
@@ -313,3 +314,22 @@ async def test_whoever_does_not_speak_http_leaves_no_traceback_in_the_log(here):
             assert b" 400 Bad Request" in await reader.read()
             writer.close()
     assert "Traceback" not in log.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("error", "why"), [(TooSlow(), "slow"), (Full(), "full"), (TimeoutError(), "stalled"), (ConnectionError(), None)]
+)
+async def test_whoever_cannot_be_told_is_sent_away_with_the_reason(here, monkeypatch, error, why):
+    async def follow(*_, **__):
+        yield [], 7
+        raise error
+
+    monkeypatch.setattr(Hub, "follow", follow)
+    response = await here.session.get(f"{here.url}/api/v1/stream")
+    told = (await response.read()).decode()
+    assert "id: 7\nevent: idle\n" in told
+    assert ("event: dropped" in told) == (why in {"slow", "full"})
+    dropped = here.service.observers.metrics.registry.get_sample_value
+    assert [
+        dropped("starcross_http_dropped_total", {"why": one}) for one in ("slow", "full", "stalled") if one == why
+    ] == ([1.0] if why else [])
