@@ -1,6 +1,9 @@
 """Objects over HTTP: what is stored of one, with its light curve; and which live triggers hold given positions."""
 
 import asyncio
+import json
+from collections.abc import Sequence
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
@@ -12,7 +15,7 @@ from broker.web.coincidences import Instant
 from broker.web.problems import Problem
 from broker.web.queries import Filter
 from broker.web.reading import read_engine
-from broker.web.routes import JSON, Answer, Part, Route, as_json, body_of
+from broker.web.routes import JSON, Answer, Part, Route, as_json, as_text, body_of
 from broker.web.site import site_of
 from broker.web.tokens import Scope
 from matchers.engine import Engine
@@ -23,6 +26,9 @@ from schemas.records import Alerts
 from schemas.times import US_PER_S, iso_from_us
 
 MOST_POSITIONS = 10_000
+MOST_MATCHES = 50_000
+_POSITIONS_AT_ONCE = 2000
+"""After so many positions others get the engine."""
 _COINCIDENCES = 100
 
 
@@ -90,7 +96,9 @@ class MatchDocument(BaseModel):
 class Matches(BaseModel):
     """Which live triggers hold the positions."""
 
-    matches: tuple[MatchDocument, ...] = Field(description="By trigger, matcher and position.")
+    matches: tuple[MatchDocument, ...] = Field(
+        description="By position, in steps of some thousand, then trigger and matcher."
+    )
 
 
 async def _one(request: web.Request) -> web.StreamResponse:
@@ -121,16 +129,31 @@ async def _one(request: web.Request) -> web.StreamResponse:
 async def _matched(request: web.Request) -> web.StreamResponse:
     site, principal = site_of(request), request[PRINCIPAL]
     body = await body_of(request, MatchBody)
-    alerts = await asyncio.to_thread(_alerts, body)
-    hits = await read_engine(site, lambda engine: engine.book.holding(alerts))
-    visible = [hit for hit in hits if principal.sees(hit.trigger.private_to)]
-    matches = await asyncio.to_thread(lambda: [told for hit in visible for told in _told(hit, alerts)])
-    return as_json(request, {"matches": matches})
+    count, texts = 0, []
+    for start in range(0, len(body.positions), _POSITIONS_AT_ONCE):
+        some = await asyncio.to_thread(_alerts, body.positions[start : start + _POSITIONS_AT_ONCE])
+        hits = await read_engine(site, partial(_holding, alerts=some))
+        visible = [hit for hit in hits if principal.sees(hit.trigger.private_to)]
+        count += sum(len(hit.rows) for hit in visible)
+        if count > MOST_MATCHES:
+            detail = f"more than {MOST_MATCHES} triggers hold these positions; ask about fewer at a time"
+            raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, detail)
+        # JSON is made of few at a time: Python makes it in one go, in whatever thread, and nobody else runs meanwhile.
+        texts += await asyncio.to_thread(_matches, visible, some, start)
+    return as_text(request, f'{{"matches":[{",".join(texts)}]}}')
 
 
-def _alerts(body: MatchBody) -> Alerts:
+def _holding(engine: Engine, alerts: Alerts) -> list[Hit]:
+    return engine.book.holding(alerts)
+
+
+def _matches(hits: Sequence[Hit], alerts: Alerts, start: int) -> list[str]:
+    told = (_told(hit, alerts, start) for hit in hits)
+    return [json.dumps(rows, separators=(",", ":"))[1:-1] for rows in told if rows]
+
+
+def _alerts(positions: Sequence[PositionBody]) -> Alerts:
     """The positions as if a survey had sent them: the engine holds alerts to windows, and these to the same ones."""
-    positions = body.positions
     numbers = range(len(positions))
     return Alerts.from_columns(
         "asked",
@@ -142,7 +165,7 @@ def _alerts(body: MatchBody) -> Alerts:
     )
 
 
-def _told(hit: Hit, alerts: Alerts) -> list[dict[str, Any]]:
+def _told(hit: Hit, alerts: Alerts, start: int) -> list[dict[str, Any]]:
     skymap = hit.trigger.skymap
     if skymap is None:
         return []
@@ -157,7 +180,7 @@ def _told(hit: Hit, alerts: Alerts) -> list[dict[str, Any]]:
     )
     return [
         {
-            "position": row,
+            "position": start + row,
             "trigger": hit.trigger.id,
             "matcher": hit.matcher,
             "delta_t_s": delta_t_s,

@@ -8,6 +8,8 @@ from http import HTTPStatus
 
 import pytest
 
+from bridges.client import Client, ServerProblem
+from broker.web.objects import MOST_MATCHES, MOST_POSITIONS
 from broker.web.openapi import document_of
 from broker.web.options import HttpOptions
 from broker.web.serving import ROUTES
@@ -146,3 +148,20 @@ def test_every_scope_and_limit_is_named():
 def test_every_event_of_a_stream_is_explained():
     assert first_cells(PAGE, "The stream") == ["coincidence", "idle", "dropped"]
     assert f"Every {IDLE_S:g} seconds something is sent" in text_of(PAGE)
+
+
+def test_the_bounds_of_positions_are_told():
+    assert f"at most {MOST_POSITIONS:,} positions, and {MOST_MATCHES:,} answers" in text_of(PAGE)
+
+
+def test_many_positions_are_asked_about_in_steps(interface, skymap):
+    """As many, in the same order, as if they were asked about one by one; and no more than there may be."""
+    position = {"ra_deg": 95.6, "dec_deg": 30.0, "time_utc": "2026-10-07T05:00:00Z"}
+    with Client(interface.url) as client:
+        (one,) = (match for match in client.match([position]) if match["trigger"] == skymap["trigger"])
+        told = [match for match in client.match([position] * 4500) if match["trigger"] == skymap["trigger"]]
+        assert told == [one | {"position": number} for number in range(4500)]
+        for _ in range(6):
+            interface.ask("POST", "skymaps", interface.token(), content=MAP, content_type="application/fits")
+        with pytest.raises(ServerProblem, match="422: more than 50000 triggers hold these positions"):
+            client.match([position] * 10_000)
