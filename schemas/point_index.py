@@ -142,6 +142,6 @@ _NOTHING = Near(_NONE, _NONE, np.zeros(0))
 
 def _order_for(radius_deg: float) -> int:
     """The highest order at which a circle lies within the neighbours of the cell of its centre."""
-    if not radius_deg:
+    if radius_deg <= _CELL_HEIGHT_DEG / (1 << ORDER):
         return ORDER
     return min(max(int(np.floor(np.log2(_CELL_HEIGHT_DEG / radius_deg))), 0), ORDER)
