@@ -18,6 +18,8 @@ LEAST_SPAN_US = 1800 * US_PER_S
 """Between points nearer in time than this there is no rate: it would be the error of the magnitudes."""
 LEAST_COUNTED_SPAN_US = US_PER_DAY * 3 // 4
 """Only rates from one night to another are counted: their errors are not stored, and so are to be small."""
+_COLOUR_SPAN_US = US_PER_DAY // 2
+"""A colour is of points of one night."""
 _MOST_BANDS = 255
 """Names of bands come from packets: a survey that has more has no rates in the others."""
 _NONE = -1
@@ -123,6 +125,26 @@ class BandPoints:
                 counts += np.bincount(bins, minlength=counts.size).reshape(counts.shape)
                 node = nodes.next[node]
         return counts
+
+    def first_colours(self, head: NDArray[np.int32]) -> Floats:
+        """Colour g - r of the first points of the objects with these heads, shape (n,); NaN of those that were not seen
+        in both bands in one night."""
+        nodes, colour = self._nodes, np.full(len(head), np.nan, np.float32)
+        if not {"g", "r"} <= set(self._names):
+            return colour
+        of_band = {}
+        for name in ("g", "r"):
+            number, node = self._names.index(name), head.copy()
+            on = np.flatnonzero(node != _NONE)
+            while len(on := on[nodes.band[node[on]] != number]):
+                node[on] = nodes.next[node[on]]
+                on = on[node[on] != _NONE]
+            of_band[name] = node
+        both = np.flatnonzero((of_band["g"] != _NONE) & (of_band["r"] != _NONE))
+        blue, red = of_band["g"][both], of_band["r"][both]
+        near = np.abs(nodes.first_us[blue] - nodes.first_us[red]) < _COLOUR_SPAN_US
+        colour[both[near]] = (nodes.first_mag[blue] - nodes.first_mag[red])[near]
+        return colour
 
     def kept(self, head: NDArray[np.int32]) -> NDArray[np.int32]:
         """Drop the nodes of all objects but those with these heads, and return their new heads."""

@@ -38,8 +38,8 @@ class Candidates:
         Of the coverage, in which it lies.
     first_us, last_us
         Its first detection, and its last in the window.
-    seen
-        How often (`matchers.repeats.Seen`).
+    seen, g_minus_r
+        How often it was (`matchers.repeats.Seen`), and its colour; NaN where it is not known.
     never_missed
         Of which a packet says that no visit missed it since the trigger.
     ratios
@@ -55,6 +55,7 @@ class Candidates:
     first_us: Ints
     last_us: Ints
     seen: Ints
+    g_minus_r: Array
     never_missed: Bools
     ratios: Array
     hosts: list[Host | None]
@@ -89,6 +90,7 @@ class Candidates:
                 np.array([len(one.alert_ids) for one in objects], np.int64),
                 np.array([one.last_match_us - one.first_match_us for one in objects], np.int64),
             ),
+            g_minus_r=np.array([one.colour_mag if one.colour_bands == "g-r" else None for one in evidence], np.float64),
             never_missed=after_s <= 0,
             ratios=ratios,
             hosts=hosts,

@@ -154,17 +154,17 @@ class Exposure:
         chance = np.where(never_missed, self._visibility.at_once(self._first_delay_d), chance)
         return np.asarray(chance * self._visibility.bright(self._first_delay_d) * self._inside)
 
-    def seen_again(self, repeats: Repeats, seen: Ints) -> Array:
+    def seen_again(self, repeats: Repeats, seen: Ints, g_minus_r: Array) -> Array:
         """Likelihood ratio of counterparts to what is unrelated, of how often each candidate was seen; by class first.
 
         Parameters
         ----------
-        seen
-            `matchers.repeats.Seen` of each, shape (n,).
+        seen, g_minus_r
+            `matchers.repeats.Seen` and colour of each, NaN where it is not known; shape (n,).
         """
         before, after = self._visibility.bright(self._first_delay_d), self._visibility.bright(self._later_delay_d)
         still = np.divide(after, before, out=np.ones_like(after), where=before > 0)
-        return repeats.ratios(seen, self._looked, still)
+        return repeats.ratios(seen, self._looked, still, g_minus_r)
 
     def nearer(self, level: Array) -> Array:
         """Expected number of unrelated objects on levels as high or higher, and visited nights no later, shape (n,)."""

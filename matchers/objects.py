@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from matchers.bands import BandPoints
 from matchers.coverage import CELL_SHIFT, Coverage
 from matchers.rates import RateHistogram
-from matchers.repeats import Repeats, Seen, seen_of
+from matchers.repeats import Repeats, counts_of, seen_of
 from schemas.records import Alerts, Ints, Strings
 from schemas.times import night_of
 
@@ -260,7 +260,7 @@ class Objects:
         new = np.flatnonzero((first_us >= since_us) & (cell != _NO_CELL))
         new = new[self.coverage.last_visits()[cell[new]] > night_of(first_us[new])]
         seen = seen_of(columns.stored[every][new], columns.last_us[every][new] - first_us[new])
-        return Repeats.measured(np.bincount(seen, minlength=len(Seen)))
+        return Repeats.measured(counts_of(seen, self._points.first_colours(columns.head[every][new])))
 
     def first_us_of(self, codes: Ints) -> Ints:
         """Earliest detection of the objects with these codes, shape (n,)."""

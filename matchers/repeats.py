@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from schemas.pixels import Array
-from schemas.records import Ints
+from schemas.records import Floats, Ints
 from schemas.times import US_PER_DAY
 
 _NIGHT_US: Final = US_PER_DAY // 2
@@ -35,6 +35,10 @@ class Looked(IntEnum):
     LATER_NIGHT = 2
 
 
+COLOUR_EDGES_MAG: Final = (0.0, 0.2)
+"""Of the bins of colour g - r..."""
+COLOURS: Final = len(COLOUR_EDGES_MAG) + 2
+"""...of which there is one more for what has none."""
 SEEN_ONCE: Final = 0.2
 """Of counterparts at whose place somebody looked again: a tenth of all alerts fail the cuts, others are too faint."""
 _SEEN_LATER_LEAST, _SEEN_LATER_MOST = 0.1, 0.9
@@ -47,6 +51,23 @@ def seen_of(alerts: Ints | NDArray[np.int32], span_us: Ints) -> Ints:
     return np.asarray(np.where(alerts > 1, again, Seen.ONCE), np.int64)
 
 
+def counts_of(seen: Ints, g_minus_r: Floats) -> Ints:
+    """How many objects were seen how often, by colour; shape (`COLOURS`, `Seen`).
+
+    Parameters
+    ----------
+    seen, g_minus_r
+        `Seen` and colour of each, shape (n,); NaN where the colour is not known.
+    """
+    places = _colours(g_minus_r) * len(Seen) + seen
+    return np.bincount(places, minlength=COLOURS * len(Seen)).reshape(COLOURS, len(Seen))
+
+
+def _colours(g_minus_r: Floats) -> Ints:
+    """Bins of colour; the last is of what has none."""
+    return np.where(np.isnan(g_minus_r), COLOURS - 1, np.searchsorted(COLOUR_EDGES_MAG, g_minus_r, side="right"))
+
+
 @dataclass(frozen=True, slots=True)
 class Repeats:
     """How often unrelated new objects are seen again.
@@ -55,26 +76,37 @@ class Repeats:
     ----------
     fractions
         Of those whose place was looked at in a later night, by `Seen`; the sum is 1.
+    in_one_night
+        Of those of them that have a colour, by its bin, how many were seen in one night only: flares are blue, so that
+        something red that is gone soon is no flare.
     objects
         How many were counted; 0 in the fallback.
     """
 
     fractions: tuple[float, ...]
+    in_one_night: tuple[float, ...]
     objects: int = 0
 
     FALLBACK: ClassVar["Repeats"]
     """Of simulated weeks (`bridges.simulator`)."""
     PSEUDO_OBJECTS: ClassVar[float] = 50.0
-    """The fallback counts as much as so many objects (a Dirichlet prior)."""
+    """The fallback counts as much as so many objects (a Dirichlet prior), a third of them in each bin of colour."""
 
     @classmethod
-    def measured(cls, counts: Ints | NDArray[np.int32]) -> Self:
-        """Of what was counted, by `Seen`, blended with the fallback."""
+    def measured(cls, counts: Ints) -> Self:
+        """Of what was counted, as `counts_of` gives it, blended with the fallback."""
         total = int(counts.sum())
-        blended = counts + cls.PSEUDO_OBJECTS * np.array(cls.FALLBACK.fractions)
-        return cls(tuple((blended / (total + cls.PSEUDO_OBJECTS)).tolist()), total)
+        blended = counts.sum(axis=0) + cls.PSEUDO_OBJECTS * np.array(cls.FALLBACK.fractions)
+        pseudo = cls.PSEUDO_OBJECTS / (COLOURS - 1)
+        again = counts[:-1, Seen.ONE_NIGHT :]
+        one_night = again[:, 0] + pseudo * np.array(cls.FALLBACK.in_one_night)
+        return cls(
+            tuple((blended / (total + cls.PSEUDO_OBJECTS)).tolist()),
+            tuple((one_night / (again.sum(axis=1) + pseudo)).tolist()),
+            total,
+        )
 
-    def ratios(self, seen: Ints, looked: Ints, still_bright: Array) -> Array:
+    def ratios(self, seen: Ints, looked: Ints, still_bright: Array, g_minus_r: Floats) -> Array:
         """Likelihood ratio of a counterpart to what is unrelated, by class first, shape (classes, n).
 
         Parameters
@@ -84,14 +116,19 @@ class Repeats:
         still_bright
             Of the counterparts that are bright enough at the first detection so many are in the later night, by class
             first, shape (classes, n).
+        g_minus_r
+            Colour of each, NaN where it is not known, shape (n,).
         """
         once, one_night, several = self.fractions
+        # Of what is unrelated and seen again, by colour.
+        gone = np.append(self.in_one_night, one_night / (one_night + several))[_colours(g_minus_r)]
+        again = one_night + several
         later = (1 - SEEN_ONCE) * np.clip(still_bright, _SEEN_LATER_LEAST, _SEEN_LATER_MOST)
         is_once, is_one_night = seen == Seen.ONCE, seen == Seen.ONE_NIGHT
-        in_later = np.where(is_one_night, (1 - SEEN_ONCE - later) / one_night, later / several)
-        again = np.where(looked == Looked.LATER_NIGHT, in_later, (1 - SEEN_ONCE) / (one_night + several))
-        found = np.where(is_once, SEEN_ONCE / once, again)
+        in_later = np.where(is_one_night, (1 - SEEN_ONCE - later) / (again * gone), later / (again * (1 - gone)))
+        found = np.where(looked == Looked.LATER_NIGHT, in_later, (1 - SEEN_ONCE) / again)
+        found = np.where(is_once, SEEN_ONCE / once, found)
         return np.asarray(np.where(looked == Looked.NOT_YET, 1.0, found))
 
 
-Repeats.FALLBACK = Repeats((0.45, 0.12, 0.43))
+Repeats.FALLBACK = Repeats((0.45, 0.05, 0.50), (0.15, 0.03, 0.03))

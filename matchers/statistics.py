@@ -127,7 +127,7 @@ class Assessment:
             observed[rows] = exposure.observed_fraction
             nearer[rows] = exposure.nearer(found.level[rows])
             chances[:, rows] = exposure.found_at(never_missed=found.never_missed[rows])
-            chances[:, rows] *= exposure.seen_again(background.repeats, found.seen[rows])
+            chances[:, rows] *= exposure.seen_again(background.repeats, found.seen[rows], found.g_minus_r[rows])
             for row, model in zip(rows.tolist(), background.models(found.cell[rows]), strict=True):
                 models[row] = model
         for exposure in exposures:

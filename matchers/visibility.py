@@ -27,6 +27,8 @@ _DELAYS_D: Array = _EARLIEST_D * 2.0 ** (np.arange(20 * _STEPS_PER_OCTAVE) / _ST
 """From a minute to two years."""
 _DEPTH_STEP_MAG = 0.1
 _AFTERGLOW_INDEX, _AFTERGLOW_INDEX_SCATTER = 1.2, 0.3
+_JET_BREAK_D, _STEEPENING = 1.5, 0.9
+"""After the jet break they fade faster by so much in the index (Zeh, Klose & Kann 2006, ApJ 637, 889)."""
 _KILONOVA_PEAK_D, _KILONOVA_APPEARS_D, _KILONOVA_FADES_MAG_PER_D = 0.5, 0.1, 1.0
 """AT2017gfo in r: at 0.5 d at its peak, then 1 mag/d (Villar et al. 2017, ApJ 851, L21)."""
 _SUPERNOVA_PEAKS_D = 15.0
@@ -122,7 +124,9 @@ def _tables(options: CounterpartOptions, depth_mag: float, distance_mpc: float) 
     log_days = np.log10(days)
     afterglow = _brighter(
         depth_mag,
-        options.afterglow_mag + 2.5 * _AFTERGLOW_INDEX * log_days,
+        options.afterglow_mag
+        + 2.5 * _AFTERGLOW_INDEX * log_days
+        + 2.5 * _STEEPENING * np.log10(np.maximum(days / _JET_BREAK_D, 1)),
         np.hypot(options.afterglow_scatter_mag, 2.5 * _AFTERGLOW_INDEX_SCATTER * log_days),
     )
     peak_mag = options.kilonova_absolute_mag + 5 * math.log10(distance_mpc) + 25

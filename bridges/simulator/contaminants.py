@@ -76,10 +76,10 @@ def _supernovae(random: Generator, plan: NightPlan, camera: Camera, names: Names
         host = round(float(random.gamma(2.0, 3.0)), 4)
         near = chance if host > abs(chance.ps1_arcsec) else replace(chance, ps1_arcsec=host, star_score=0.05)
         young = random.uniform() < 0.6  # noqa: PLR2004
-        # The last to explode are hardly seen any more: of a long span they come until three nights before its end, so
-        # that as many are new late in it as early.
-        last_d = max(0.6 * plan.nights, plan.nights - 3.0)
-        age_d = random.uniform(-last_d, 8.0) if young else random.uniform(10.0, 60.0)
+        # Of a long span they explode from 20 d before it, so that as many are new early in it as later, until three
+        # nights before its end, as those that come after are hardly seen any more.
+        oldest_d, last_d = max(8.0, min(20.0, plan.nights - 8.0)), max(0.6 * plan.nights, plan.nights - 3.0)
+        age_d = random.uniform(-last_d, oldest_d) if young else random.uniform(10.0, 60.0)
         explosion_us = plan.start_us - int(age_d * US_PER_DAY)
         # Volume-limited: numbers grow as 10^(0.6 m), down to a little below what the survey sees.
         peak = 20.0 + float(np.log10(random.uniform(0.01, 1.0)) / 0.6)

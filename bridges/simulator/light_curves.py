@@ -135,6 +135,20 @@ class Supernova:
 
 
 @dataclass(frozen=True, slots=True)
+class Together:
+    """Two sources at one place, such as an afterglow and the supernova that outshines it later."""
+
+    one: LightCurve
+    other: LightCurve
+
+    def mag(self, time_us: Times, fid: Filters) -> Array:
+        """Magnitude of both; inf where neither shines."""
+        flux = 10.0 ** (-0.4 * self.one.mag(time_us, fid)) + 10.0 ** (-0.4 * self.other.mag(time_us, fid))
+        with np.errstate(divide="ignore"):
+            return np.asarray(-2.5 * np.log10(flux))
+
+
+@dataclass(frozen=True, slots=True)
 class Outburst:
     """A dwarf nova or a stellar flare: up at once, then exponential or linear in magnitudes.
 

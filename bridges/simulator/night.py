@@ -17,7 +17,7 @@ from bridges.simulator.bursts import Event, fermi_chain, neutrino_chain, subthre
 from bridges.simulator.columns import columns_of, known_stars, origin_of
 from bridges.simulator.contaminants import Names, contaminants
 from bridges.simulator.detections import Camera, Detection, Nature, Neighbours, Source, night_number
-from bridges.simulator.light_curves import Afterglow, Kilonova, LightCurve, Supernova
+from bridges.simulator.light_curves import Afterglow, Kilonova, LightCurve, Supernova, Together
 from bridges.simulator.mergers import Arc, draw_map, lvk_alert, superevent_name
 from bridges.simulator.packets import PacketWriter
 from bridges.simulator.plan import NightPlan
@@ -32,6 +32,7 @@ LAST_NIGHT = 9_200
 """The last night (in 2042) whose detections have numbers that fit 64 bits."""
 
 _TRIES = 5_000
+_WITH_SUPERNOVA = 1 / 30
 _REDDENING = 1.5
 """How much steeper a magnitude of dust in r makes a spectrum between r and g: by 0.45 mag of colour, as in the Small
 Magellanic Cloud (Pei 1992, ApJ 395, 130)."""
@@ -345,14 +346,18 @@ class _Scene:
             break_d=float(self._random.lognormal(0.6, 0.5)),
         )
 
-    def _any_afterglow(self, event: Event) -> Afterglow:
+    def _any_afterglow(self, event: Event) -> LightCurve:
         """As they are, and not as they are found: fainter than those of which light curves are published, and behind
         dust. A quarter is dark, by 1.4 mag and more (Greiner et al. 2011, A&A 526, A30); a third of the way into the
-        first day three in five are brighter than 20.5, about as many as are found of Swift's bursts."""
+        first day three in five are brighter than 20.5, about as many as are found of Swift's bursts. One in thirty
+        bursts is so near that its supernova is seen."""
         intrinsic_mag, dust_mag = float(self._random.normal(20.5, 1.6)), float(self._random.exponential(1.0))
         bare = self._afterglow(event)
-        reddened = bare.beta + _REDDENING * dust_mag
-        return replace(bare, r_mag_at_1_d=intrinsic_mag + dust_mag, beta=reddened)
+        afterglow = replace(bare, r_mag_at_1_d=intrinsic_mag + dust_mag, beta=bare.beta + _REDDENING * dust_mag)
+        if self._random.uniform() > _WITH_SUPERNOVA:
+            return afterglow
+        peak_mag, rise_d = float(self._random.normal(19.0, 1.0)), float(self._random.uniform(10.0, 16.0))
+        return Together(afterglow, Supernova(event.time_us, peak_mag, rise_d, 0.08, 0.5))
 
     def _kilonova(self, event: Event) -> Kilonova:
         # Uniform in volume out to 250 Mpc.

@@ -114,8 +114,13 @@ class Bin:
 
     @property
     def is_off(self) -> bool:
-        """Whether they do in a bin with enough entries, and by more than chance explains: two standard errors."""
-        return self.is_judged and not self.is_within and self.off_by > _CHANCE_ERRORS * (self.error or 0.0)
+        """Whether they differ by more in a bin with enough entries."""
+        return self.is_judged and not self.is_within
+
+    @property
+    def may_be_chance(self) -> bool:
+        """Whether two standard errors explain the difference: with 50 entries chance alone moves one by 7 %."""
+        return self.off_by <= _CHANCE_ERRORS * (self.error or 0.0)
 
 
 def reliability(claimed: ArrayLike, true: ArrayLike, edges: Sequence[float] = RELIABILITY_EDGES) -> tuple[Bin, ...]:

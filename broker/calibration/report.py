@@ -175,7 +175,7 @@ class SimulatedReport:
     def acceptance(self) -> dict[str, bool]:
         """What is asked of calibration, and whether it holds."""
         of_bursts = next((ranks for ranks in self.ranks if ranks.of == _BURSTS), None)
-        fraction = None if of_bursts is None else of_bursts.fraction_of_found
+        fraction = None if of_bursts is None else of_bursts.fraction
         return {
             "claimed within 5 % of true": self.reliability[0].holds,
             "chance probabilities uniform": all(chance.holds for chance in self.chance),

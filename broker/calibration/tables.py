@@ -92,7 +92,7 @@ def _bin(one: Bin) -> tuple[str | Text, ...]:
     if one.is_within:
         verdict = Text("holds", style="green")
     else:
-        verdict = Text("off", style="red") if one.is_off else Text("off, as chance may", style="yellow")
+        verdict = Text("off, as chance may", style="yellow") if one.may_be_chance else Text("off", style="red")
     return (
         f"{one.low:g} to {one.high:g}",
         f"{one.count:,}",

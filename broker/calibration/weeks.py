@@ -38,7 +38,7 @@ _STARS_A_FIELD: Final = 80
 _PLAN: Final = NightPlan(
     nights=7 * WEEKS_A_SPAN,
     variables=50,
-    supernovae=5600,
+    supernovae=7600,
     outbursts=2400,
     asteroids=6000,
     artefacts=2000,
@@ -51,14 +51,14 @@ _PLAN: Final = NightPlan(
     neutrinos_seen=0,
     neutrinos_alone=0,
     subthreshold=0,
-    bursts_drawn=200,
-    mergers_drawn=12,
-    neutrinos_drawn=60,
+    bursts_drawn=100,
+    mergers_drawn=10,
+    neutrinos_drawn=40,
     drawn_from_night=4.0,
 )
-"""The demo's sky for four weeks, with less of what the cuts never keep, and events as they come: eight times as many as
-in reality, so that weeks yield enough of them. Their counterparts are one in seventy of the new objects that others
-meet by chance."""
+"""The demo's sky for four weeks, with less of what the cuts never keep, and events as they come: four times as many as
+in reality, so that weeks yield enough of them. Their counterparts are one in a hundred of the new objects that others
+meet by chance, and that the background is measured of."""
 
 
 def plan_of(span: int) -> NightPlan:

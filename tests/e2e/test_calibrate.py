@@ -125,6 +125,9 @@ def test_an_interrupt_ends_it_and_its_processes():
         time.sleep(0.05)
     of_it = children.read_text().split()
     assert len(of_it) >= 3
+    # One that is still being told what to do says so when nobody tells it any more.
+    while sum(cpu_ticks(one) > WORKING_TICKS for one in of_it) < 2 and time.monotonic() < until:
+        time.sleep(0.05)
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130, said
@@ -133,6 +136,16 @@ def test_an_interrupt_ends_it_and_its_processes():
     while any(map(is_running, of_it)) and time.monotonic() < until:
         time.sleep(0.05)
     assert not any(map(is_running, of_it))
+
+
+WORKING_TICKS = 50
+"""Half a second of CPU: it has begun to import what it works with."""
+
+
+def cpu_ticks(process: str) -> int:
+    """CPU time that a process has used."""
+    user, system = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[11:13]
+    return int(user) + int(system)
 
 
 def is_running(process: str) -> bool:

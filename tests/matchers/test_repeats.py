@@ -4,10 +4,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from matchers.background import Background
+from matchers.bands import BandPoints
 from matchers.coverage import Coverage
 from matchers.exposure import Exposure, FirstLooks
 from matchers.objects import Objects
-from matchers.repeats import SEEN_ONCE, Looked, Repeats, Seen, seen_of
+from matchers.repeats import COLOURS, SEEN_ONCE, Looked, Repeats, Seen, counts_of, seen_of
 from matchers.searched_sky import searched_sky
 from matchers.visibility import CLASSES, CounterpartOptions, Visibility
 from schemas.densities import skymap_of
@@ -35,44 +36,73 @@ def test_how_often_an_object_was_seen():
     ]
 
 
-@given(st.lists(st.integers(0, 10**6), min_size=3, max_size=3))
+COUNTS = st.lists(st.integers(0, 10**5), min_size=3 * COLOURS, max_size=3 * COLOURS).map(
+    lambda counts: np.array(counts).reshape(COLOURS, 3)
+)
+NO_COLOUR = COLOURS - 1
+
+
+@given(COUNTS)
 def test_fractions_add_up_and_are_never_0(counts):
-    told = Repeats.measured(np.array(counts))
+    told = Repeats.measured(counts)
     assert sum(told.fractions) == pytest.approx(1.0)
     assert min(told.fractions) > 0
-    assert told.objects == sum(counts)
+    assert 0 < min(told.in_one_night) <= max(told.in_one_night) < 1
+    assert told.objects == counts.sum()
 
 
 def test_a_young_store_has_the_fallback_and_an_old_one_what_it_saw():
-    assert Repeats.measured(np.zeros(3, np.int64)).fractions == pytest.approx(Repeats.FALLBACK.fractions)
-    assert Repeats.measured(np.array([10**6, 10**6, 2 * 10**6])).fractions == pytest.approx((0.25, 0.25, 0.5), rel=1e-3)
+    nothing = Repeats.measured(np.zeros((COLOURS, 3), np.int64))
+    assert nothing.fractions == pytest.approx(Repeats.FALLBACK.fractions)
+    assert nothing.in_one_night == pytest.approx(Repeats.FALLBACK.in_one_night)
+    counts = np.array([[0, 10**6, 10**6], [0, 0, 10**6], [0, 10**6, 0], [3 * 10**6, 0, 0]])
+    seen = Repeats.measured(counts)
+    assert seen.fractions == pytest.approx((3 / 7, 2 / 7, 2 / 7), rel=1e-3)
+    assert seen.in_one_night == pytest.approx((0.5, 0.0, 1.0), abs=1e-3)
+
+
+def test_objects_are_counted_by_colour():
+    seen = np.array([Seen.ONCE, Seen.ONE_NIGHT, Seen.SEVERAL_NIGHTS, Seen.SEVERAL_NIGHTS, Seen.ONE_NIGHT])
+    counts = counts_of(seen, np.array([np.nan, -0.3, 0.1, 0.1, 1.0]))
+    assert counts.tolist() == [[0, 1, 0], [0, 0, 2], [0, 1, 0], [1, 0, 0]]
 
 
 @given(
     still=st.floats(0, 1),
-    fractions=st.tuples(*[st.floats(0.01, 1.0)] * 3).map(lambda f: tuple(x / sum(f) for x in f)),
+    counts=COUNTS,
     looked=st.sampled_from(Looked),
 )
-def test_both_hypotheses_are_distributions(still, fractions, looked):
-    """The mean of a likelihood ratio over what is unrelated is 1."""
-    seen = np.array(list(Seen))
-    ratios = Repeats(fractions).ratios(seen, np.full(3, looked), np.full((1, 3), still))[0]
-    assert float(ratios @ np.array(fractions)) == pytest.approx(1.0)
-    assert np.isfinite(ratios).all()
-    assert (ratios > 0).all()
+def test_both_hypotheses_are_distributions(still, counts, looked):
+    """The mean of a likelihood ratio over what is unrelated is 1, of any colour."""
+    told = Repeats.measured(counts)
+    once, *again = told.fractions
+    for gone, colour in (*zip(told.in_one_night, (-1.0, 0.1, 1.0), strict=True), (again[0] / sum(again), np.nan)):
+        ratios = told.ratios(np.array(list(Seen)), np.full(3, looked), np.full((1, 3), still), np.full(3, colour))[0]
+        unrelated = np.array([once, sum(again) * gone, sum(again) * (1 - gone)])
+        assert float(ratios @ unrelated) == pytest.approx(1.0)
+        assert np.isfinite(ratios).all()
+        assert (ratios > 0).all()
 
 
 def test_nobody_looked_and_so_it_says_nothing():
-    ratios = Repeats.FALLBACK.ratios(np.array(list(Seen)), np.full(3, Looked.NOT_YET), np.ones((len(CLASSES), 3)))
+    seen = np.array(list(Seen))
+    ratios = Repeats.FALLBACK.ratios(seen, np.full(3, Looked.NOT_YET), np.ones((len(CLASSES), 3)), np.full(3, np.nan))
     assert (ratios == 1.0).all()
 
 
 def test_what_fades_is_missed_later_and_what_does_not_is_seen():
     later = np.full(2, Looked.LATER_NIGHT)
     seen = np.array([Seen.ONE_NIGHT, Seen.SEVERAL_NIGHTS])
-    faded, lasting = (Repeats.FALLBACK.ratios(seen, later, np.full((1, 2), still))[0] for still in (0.0, 1.0))
-    assert faded[0] > 1 > faded[1]
-    assert lasting[0] < 1 < lasting[1]
+    unknown = np.full(2, np.nan)
+    faded, lasting = (Repeats.FALLBACK.ratios(seen, later, np.full((1, 2), still), unknown)[0] for still in (0.0, 1.0))
+    assert faded[0] > 5 * lasting[0]
+    assert lasting[1] > 1 > faded[1]
+
+
+def test_something_red_that_is_gone_soon_is_no_flare():
+    seen, later = np.full(2, Seen.ONE_NIGHT), np.full(2, Looked.LATER_NIGHT)
+    blue, red = Repeats.FALLBACK.ratios(seen, later, np.full((1, 2), 0.3), np.array([-0.4, 0.4]))[0]
+    assert red > 3 * blue
 
 
 def one_alert(name: str, time_us: int, ra_deg: float, first_us: int | None = None) -> Alerts:
@@ -105,7 +135,22 @@ def test_new_objects_are_counted_where_a_later_night_has_looked():
     see("not looked at again", NIGHT_US, ra_deg=200.0)
     told = objects.repeats_of_new()
     assert told.objects == 3
-    assert told == Repeats.measured(np.array([1, 1, 1]))
+    assert told == Repeats.measured(np.array([*[[0, 0, 0]] * NO_COLOUR, [1, 1, 1]]))
+
+
+def test_colours_are_of_one_night():
+    points = BandPoints()
+    head = np.full(5, -1, np.int32)
+    times_us = np.array([0, 20 * MINUTE_US, 0, US_PER_DAY, 5, 0, 0, 30 * MINUTE_US])
+    points.observe(
+        head,
+        np.array([0, 0, 1, 1, 2, 3, 3, 3]),
+        np.array(["g", "r", "g", "r", "g", "i", "r", "g"]),
+        times_us,
+        np.array([19.5, 19.0, 20.0, 19.0, 18.0, 17.0, 18.5, 18.25], np.float32),
+    )
+    np.testing.assert_allclose(points.first_colours(head), [0.5, np.nan, np.nan, -0.25, np.nan], atol=1e-6)
+    assert np.isnan(BandPoints().first_colours(head)).all()
 
 
 def exposure_of(visits: list[int], first_us: list[int], now_us: int) -> Exposure:
@@ -130,7 +175,8 @@ def exposure_of(visits: list[int], first_us: list[int], now_us: int) -> Exposure
 
 def ratio(exposure: Exposure, seen: Seen, candidate: int = 0) -> float:
     count = len(exposure._looked)
-    return float(exposure.seen_again(Repeats.FALLBACK, np.full(count, seen))[AFTERGLOW, candidate])
+    unknown = np.full(count, np.nan)
+    return float(exposure.seen_again(Repeats.FALLBACK, np.full(count, seen), unknown)[AFTERGLOW, candidate])
 
 
 def test_a_detection_of_a_minute_ago_says_nothing_yet():

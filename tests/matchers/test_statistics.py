@@ -421,7 +421,13 @@ def drawn(
 class Untold(Repeats):
     """Of a world in which everything is seen once, whatever it is."""
 
-    def ratios(self, seen: np.ndarray, looked: np.ndarray, still_bright: np.ndarray) -> np.ndarray:  # noqa: ARG002
+    def ratios(
+        self,
+        seen: np.ndarray,  # noqa: ARG002
+        looked: np.ndarray,  # noqa: ARG002
+        still_bright: np.ndarray,
+        g_minus_r: np.ndarray,  # noqa: ARG002
+    ) -> np.ndarray:
         return np.ones_like(still_bright)
 
 
@@ -429,7 +435,9 @@ def test_posteriors_are_calibrated_where_the_truth_is_as_assumed():
     random = np.random.default_rng(20)
     claimed, true, none, without = [], [], 0.0, 0
     sky = Sky.random(random, nights=14, per_deg2_night=0.1, visited=0.5)
-    backgrounds = {"ztf": replace(sky.background(), repeats=Untold(Repeats.FALLBACK.fractions))}
+    backgrounds = {
+        "ztf": replace(sky.background(), repeats=Untold(Repeats.FALLBACK.fractions, Repeats.FALLBACK.in_one_night))
+    }
     visibility = Visibility(OPTIONS, backgrounds["ztf"].depth_mag, None)
     for _ in range(600):
         ra, dec = float(random.uniform(0, 360)), float(np.degrees(np.arcsin(random.uniform(-1, 1))))

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridges.simulator.light_curves import Afterglow, Kilonova, OneExposure, Outburst, Supernova, Variable
+from bridges.simulator.light_curves import Afterglow, Kilonova, OneExposure, Outburst, Supernova, Together, Variable
 from bridges.simulator.survey import G, R
 from schemas.times import US_PER_DAY
 
@@ -71,3 +71,13 @@ def test_nothing_is_seen_before_it_happens(curve):
 
 def test_one_exposure_is_seen_in_one_exposure():
     assert mags(OneExposure(T0, 19.0), [-1.0, 0.0, 1.0]).tolist() == [np.inf, 19.0, np.inf]
+
+
+def test_two_sources_at_one_place_shine_together():
+    early, late = Afterglow(T0, r_mag_at_1_d=18.0), Supernova(T0, peak_mag=19.0, rise_d=15.0)
+    both = Together(early, late)
+    told = mags(both, [-1.0, 0.1, 15.0])
+    assert told[0] == np.inf
+    assert told[1] == pytest.approx(mags(early, [0.1])[0], abs=0.001)
+    assert told[2] == pytest.approx(19.0, abs=0.05)
+    assert told[2] < mags(late, [15.0])[0]

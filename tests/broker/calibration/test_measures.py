@@ -87,14 +87,15 @@ def test_a_few_claims_are_not_judged():
     assert any(one.is_off for one in reliability([0.35] * ENOUGH, [False] * ENOUGH))
 
 
-def test_what_chance_explains_is_not_off():
+def test_what_chance_may_explain_is_told_and_still_off():
     claims = [0.35] * 60
     (one,) = [found for found in reliability(claims, [True] * 27 + [False] * 33) if found.count]
-    assert not one.is_within
-    assert not one.is_off
+    assert one.is_off
+    assert one.may_be_chance
     (more,) = [found for found in reliability(claims * 10, ([True] * 27 + [False] * 33) * 10) if found.count]
     assert more.off_by == pytest.approx(0.1)
     assert more.is_off
+    assert not more.may_be_chance
 
 
 def test_completeness_counts_by_property_and_leaves_the_rest_out():
