@@ -123,15 +123,23 @@ MIGRATIONS: tuple[str, ...] = (
     CREATE INDEX annotation_by_age ON annotation (answered_us);
     """,
     """
-    -- What questions over HTTP ask for; told by the documents themselves.
-    ALTER TABLE coincidence ADD COLUMN matcher TEXT
-        GENERATED ALWAYS AS (json_extract(document, '$.matcher')) VIRTUAL;
-    ALTER TABLE coincidence ADD COLUMN survey TEXT
-        GENERATED ALWAYS AS (json_extract(document, '$.object.survey')) VIRTUAL;
-    ALTER TABLE coincidence ADD COLUMN object_id TEXT
-        GENERATED ALWAYS AS (json_extract(document, '$.object.object_id')) VIRTUAL;
-    ALTER TABLE coincidence ADD COLUMN private_to TEXT
-        GENERATED ALWAYS AS (coalesce(json_extract(document, '$.trigger.private_to'), '')) VIRTUAL;
+    -- A revision has a number that stays when others expire or the file is made smaller: readers over HTTP go on behind
+    -- it. What questions ask for is told by the documents themselves.
+    CREATE TABLE numbered (
+        seq INTEGER PRIMARY KEY AUTOINCREMENT,
+        id TEXT NOT NULL, revision INTEGER NOT NULL, state TEXT NOT NULL, trigger_id TEXT NOT NULL,
+        changed_us INTEGER NOT NULL, stored_us INTEGER NOT NULL, document TEXT NOT NULL,
+        matcher TEXT GENERATED ALWAYS AS (json_extract(document, '$.matcher')) VIRTUAL,
+        survey TEXT GENERATED ALWAYS AS (json_extract(document, '$.object.survey')) VIRTUAL,
+        object_id TEXT GENERATED ALWAYS AS (json_extract(document, '$.object.object_id')) VIRTUAL,
+        private_to TEXT GENERATED ALWAYS AS (coalesce(json_extract(document, '$.trigger.private_to'), '')) VIRTUAL,
+        UNIQUE (id, revision)
+    ) STRICT;
+    INSERT INTO numbered (seq, id, revision, state, trigger_id, changed_us, stored_us, document)
+        SELECT rowid, id, revision, state, trigger_id, changed_us, stored_us, document FROM coincidence ORDER BY rowid;
+    DROP TABLE coincidence;
+    ALTER TABLE numbered RENAME TO coincidence;
+    CREATE INDEX coincidence_by_storing ON coincidence (stored_us);
     CREATE INDEX coincidence_of_trigger ON coincidence (trigger_id);
     CREATE INDEX coincidence_of_object ON coincidence (object_id, survey);
     """,
@@ -152,9 +160,16 @@ def migrate(database: sqlite3.Connection) -> None:
             f"the store has version {version}, and this Starcross knows versions up to {len(MIGRATIONS)}: "
             "it was written by a newer one"
         )
-    for number, step in enumerate(MIGRATIONS[version:], version + 1):
+    steps = list(enumerate(MIGRATIONS[version:], version + 1))
+    if not steps:
+        return
+    # A step may make a table anew, which rows elsewhere refer to; they must not go with the old one.
+    enforced = database.execute("PRAGMA foreign_keys").fetchone()[0]
+    database.execute("PRAGMA foreign_keys = OFF")
+    for number, step in steps:
         # PRAGMA takes no parameters, and executescript would end a transaction that it did not begin itself.
         database.executescript(f"BEGIN IMMEDIATE; {step} PRAGMA user_version = {number}; COMMIT;")
+    database.execute(f"PRAGMA foreign_keys = {enforced}")
 
 
 def version_of(database: sqlite3.Connection) -> int:

@@ -106,7 +106,7 @@ class Questions:
 
         def question(database: sqlite3.Connection) -> tuple[Found, ...]:
             seen, values = _visible(principal)
-            text = f"SELECT rowid, id, document FROM coincidence WHERE id = ? AND {seen} ORDER BY revision"  # noqa: S608
+            text = f"SELECT seq, id, document FROM coincidence WHERE id = ? AND {seen} ORDER BY revision"  # noqa: S608
             return tuple(Found(*row) for row in database.execute(text, [coincidence_id, *values]))
 
         return await self.ask(question)
@@ -116,7 +116,7 @@ class Questions:
 
         def question(database: sqlite3.Connection) -> int | None:
             seen, values = _visible(principal)
-            text = f"SELECT rowid FROM coincidence WHERE id = ? AND revision = ? AND {seen}"  # noqa: S608 - our own words
+            text = f"SELECT seq FROM coincidence WHERE id = ? AND revision = ? AND {seen}"  # noqa: S608 - our own words
             row = database.execute(text, [coincidence_id, revision, *values]).fetchone()
             return None if row is None else int(row[0])
 
@@ -124,9 +124,7 @@ class Questions:
 
     async def last(self) -> int:
         """The number of the revision that was stored last; 0 if none was."""
-        return await self.ask(
-            lambda database: database.execute("SELECT max(rowid) FROM coincidence").fetchone()[0] or 0
-        )
+        return await self.ask(lambda database: database.execute("SELECT max(seq) FROM coincidence").fetchone()[0] or 0)
 
     async def ask(self, question: Callable[[sqlite3.Connection], T]) -> T:
         """Ask in a thread."""
@@ -164,7 +162,7 @@ def _page(database: sqlite3.Connection, asked: Filter, principal: Principal, lim
 
 def _rows(database: sqlite3.Connection, asked: Filter, principal: Principal) -> Iterator[Found]:
     condition, values = _conditions(asked, principal)
-    text = f"SELECT rowid, id, document FROM coincidence AS one WHERE {condition} ORDER BY rowid"  # noqa: S608 - our own words
+    text = f"SELECT seq, id, document FROM coincidence AS one WHERE {condition} ORDER BY seq"  # noqa: S608 - our own words
     cursor = database.execute(text, values)
     cursor.arraysize = _PAGE_ROWS
     return (Found(*row) for row in cursor)
@@ -184,5 +182,5 @@ def _conditions(asked: Filter, principal: Principal) -> tuple[str, Sequence[obje
     ]
     wanted = [(text, value) for text, value in given if value is not None]
     newest = "NOT EXISTS (SELECT 1 FROM coincidence WHERE id = one.id AND revision > one.revision)"
-    texts = ["rowid > ?", seen, *(text for text, _ in wanted), *([newest] if asked.newest else [])]
+    texts = ["seq > ?", seen, *(text for text, _ in wanted), *([newest] if asked.newest else [])]
     return " AND ".join(texts), [asked.after, *owner, *(value for _, value in wanted)]

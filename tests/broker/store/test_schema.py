@@ -20,6 +20,17 @@ def tables(database):
     return {name: database.execute(f"PRAGMA table_xinfo({name})").fetchall() for name in names}
 
 
+def counted(database):
+    """How many rows each table has."""
+    names = [
+        name
+        for (name,) in database.execute(
+            "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
+        )
+    ]
+    return {name: database.execute(f"SELECT count(*) FROM {name}").fetchone()[0] for name in names}  # noqa: S608
+
+
 def test_there_is_a_store_of_each_version():
     assert [path.stem for path in VERSIONS] == [f"{number:04}" for number in range(1, len(MIGRATIONS) + 1)]
 
@@ -29,6 +40,7 @@ async def test_a_store_of_an_earlier_version_becomes_the_newest_and_keeps_all(pa
     with sqlite3.connect(tmp_path / DATABASE) as old:
         old.executescript(path.read_text(encoding="utf-8"))
     assert version_of(old) == int(path.stem)
+    kept = counted(old)
     old.close()
     store = await Store.open(tmp_path, StoreOptions(), lambda: 0)
     assert store.positions("ztf") == {"ztf_20261120_programid1[0]": 4711}
@@ -39,8 +51,23 @@ async def test_a_store_of_an_earlier_version_becomes_the_newest_and_keeps_all(pa
     migrate(new)
     upgraded = open_for_reading(tmp_path)
     assert tables(upgraded) == tables(new)
+    assert counted(upgraded).items() >= kept.items()
+    assert upgraded.execute("PRAGMA foreign_key_check").fetchall() == []
     upgraded.close()
     new.close()
+
+
+def test_numbers_of_revisions_stay_when_others_go_and_the_file_is_made_smaller(tmp_path):
+    database = open_database(tmp_path)
+    added = "INSERT INTO coincidence (id, revision, state, trigger_id, changed_us, stored_us, document) VALUES "
+    for number in range(1, 6):
+        database.execute(f"{added} ('grb-{number}', 1, 'proposed', 'fermi-gbm:1', 0, 0, '{{}}')")
+    database.execute("DELETE FROM coincidence WHERE id IN ('grb-1', 'grb-3', 'grb-5')")
+    database.execute("VACUUM")
+    database.execute(f"{added} ('grb-6', 1, 'proposed', 'fermi-gbm:1', 0, 0, '{{}}')")
+    rows = database.execute("SELECT seq, id FROM coincidence ORDER BY seq").fetchall()
+    database.close()
+    assert rows == [(2, "grb-2"), (4, "grb-4"), (6, "grb-6")]
 
 
 def test_a_step_that_fails_leaves_the_store_as_it_was(tmp_path, monkeypatch):
