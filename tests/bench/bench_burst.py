@@ -32,8 +32,8 @@ def _drained(number: int, notices: list[Message], history: int) -> list[Row]:
     engine, reader = engines.make_live_engine(notices), engines.make_reader()
     alerts = made.alerts(number)
     engines.take(engine, reader, list(packets.lsst_packets(made.alerts(FETCH, seed=9, first_id=10**8), history)))
-    before_mib, seconds = _resident_mib(), 0.0
-    with _Highest() as highest:
+    before_mib, seconds = resident_mib(), 0.0
+    with Highest() as highest:
         for part in made.batches(alerts, FETCH):
             messages = list(packets.lsst_packets(part, history))
             begun = perf_counter()
@@ -93,7 +93,7 @@ def _steps(parts: tuple[Alerts, ...]) -> Iterator[Alerts]:
         yield from made.batches(alerts, STEP)
 
 
-class _Highest:
+class Highest:
     """The most memory that the process has within it; where the system does not tell, since it began."""
 
     mib = 0.0
@@ -111,7 +111,8 @@ class _Highest:
 _CLEAR, _STATUS = Path("/proc/self/clear_refs"), Path("/proc/self/status")
 
 
-def _resident_mib() -> float:
+def resident_mib() -> float:
+    """What the process has now."""
     told = _status("VmRSS")
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024 if told is None else told
 

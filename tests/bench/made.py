@@ -52,6 +52,38 @@ def alerts(n: int, *, days: float = 30, seed: int = 1, first_id: int = 0) -> Ale
     )
 
 
+def old_alerts(n: int, *, days: float, seed: int, first_id: int) -> Alerts:
+    """As `alerts`, of objects that have varied for a year."""
+    made = alerts(n, days=days, seed=seed, first_id=first_id)
+    made.first_detection_us[:] -= 365 * US_PER_DAY
+    return made
+
+
+def new_objects(n: int, *, detections: int, days: float, seed: int, first_id: int) -> Alerts:
+    """Of so many objects all over the sky, each first seen within the days and so many times in the nights after."""
+    rng = np.random.default_rng(seed)
+    ra, dec = (np.repeat(values, detections) for values in _everywhere(rng, n))
+    first_us = T0 + US_PER_DAY // 2 + (rng.random(n) * (days - 1) * US_PER_DAY).astype(np.int64)
+    later_us = rng.integers(US_PER_DAY // 24, 5 * US_PER_DAY, (n, detections))
+    later_us[:, 0] = 0
+    time_us = np.minimum(first_us[:, None] + later_us, T0 + round(days * US_PER_DAY) - 1).ravel()
+    total = n * detections
+    return Alerts.from_columns(
+        "lsst",
+        alert_id=first_id + np.arange(total),
+        object_id=np.repeat(np.char.add("3139", np.char.zfill((first_id + np.arange(n)).astype(np.str_), 12)), detections),
+        time_us=time_us,
+        first_detection_us=np.repeat(first_us, detections),
+        ra_deg=ra,
+        dec_deg=dec,
+        mag=rng.normal(22, 1, total),
+        mag_err=np.full(total, 0.1),
+        band=rng.choice(list("ugrizy"), total),
+        reliability=np.ones(total),
+        origin=np.full(total, "alerts[0]@1"),
+    ).take(np.argsort(time_us, kind="stable"))  # fmt: skip
+
+
 def batches(of: Alerts, size: int) -> list[Alerts]:
     """These alerts in consecutive parts."""
     return [of.take(slice(start, start + size)) for start in range(0, len(of), size)]

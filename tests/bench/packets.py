@@ -108,15 +108,12 @@ def burst_notice(number: int, time_us: int, place_deg: tuple[float, float], radi
 
 def merger_notice(number: int, time_us: int, skymap: SkyMap) -> Message:
     """An LVK alert with this multi-order map in it."""
-    order = 29 - np.log2(skymap.hi - skymap.lo).astype(np.int64) // 2
-    uniq = (4 << 2 * order) + (skymap.lo >> 2 * (29 - order))
-    fits = multi_order(uniq, skymap.cell_density_per_sr, MOCORDER=int(order.max()))
     event = {
         "time": _iso(time_us) + "Z", "far": 1e-9, "significant": True, "instruments": ["H1", "L1"], "group": "CBC",
         "pipeline": "made", "search": "AllSky",
         "classification": {"BNS": 0.9, "NSBH": 0.05, "BBH": 0, "Terrestrial": 0.05},
         "properties": {"HasNS": 1.0, "HasRemnant": 1.0}, "duration": None, "central_frequency": None,
-        "skymap": base64.b64encode(fits).decode(),
+        "skymap": base64.b64encode(map_file(skymap)).decode(),
     }  # fmt: skip
     letters = "".join(chr(ord("a") + number // 26**power % 26) for power in (2, 1, 0))
     alert = {
@@ -124,6 +121,13 @@ def merger_notice(number: int, time_us: int, skymap: SkyMap) -> Message:
         "time_created": _iso(time_us + 60_000_000) + "Z", "external_coinc": None,
     }  # fmt: skip
     return Message(json.dumps(alert).encode(), f"mergers[0]@{number}", "igwn.gwalert")
+
+
+def map_file(skymap: SkyMap, **header: str) -> bytes:
+    """A map as a multi-order FITS file."""
+    order = 29 - np.log2(skymap.hi - skymap.lo).astype(np.int64) // 2
+    uniq = (4 << 2 * order) + (skymap.lo >> 2 * (29 - order))
+    return multi_order(uniq, skymap.cell_density_per_sr, MOCORDER=int(order.max()), **header)
 
 
 def notices(number: int, *, maps: int = 20, days: float = 30, seed: int = 4) -> list[Message]:

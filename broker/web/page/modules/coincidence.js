@@ -111,12 +111,14 @@ export function coincidenceView(id, night) {
   };
 }
 
-function heading({ object, trigger, state, statistics, delta_t_s: deltaT, changed_utc: changed, revision }, name) {
+function heading(newest, name) {
+  const { object, trigger, state, reason, statistics, delta_t_s: deltaT, changed_utc: changed, revision } = newest;
   return make("header", { class: "head" },
     make("p", { class: "crumbs" }, make("a", { href: "/" }, "Live"), " / coincidence"),
     make("h1", {}, object.object_id, make("span", { class: "with" }, " with "), make("a", { href: to.trigger(trigger.id) }, name)),
     make("p", { class: "lead" },
-      make("span", { class: `tag ${state}` }, state), ` Revision ${revision}, ${instant(changed)} UTC`),
+      make("span", { class: `tag ${state}` }, state), ` Revision ${revision}, ${instant(changed)} UTC`,
+      state === "withdrawn" && ` · ${words(reason)}`),
     make("dl", { class: "figures" },
       pair("posterior", probability(statistics?.posterior)),
       pair("after the trigger", lapse(deltaT)),

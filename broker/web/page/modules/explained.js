@@ -5,7 +5,7 @@ import { make } from "./dom.js";
 import { NONE, angle, area, fixed, instant, lapse, plain, probability, unit, words } from "./format.js";
 
 const PROBABILITIES = new Set(["posterior", "posterior_none", "chance_probability", "observed_fraction",
-  "credible_level", "credible_level_3d"]);
+  "credible_level", "credible_level_3d", "class_posteriors"]);
 
 const LABELS = {
   delta_t_s: "time after the trigger", area_90_deg2: "90 % area", far_per_year: "false alarms a year",
@@ -23,7 +23,8 @@ export function shown(name, value, unitText = "") {
   if (typeof value === "string") return name.endsWith("_utc") ? `${instant(value)} UTC` : value;
   if (typeof value === "boolean") return value ? "yes" : "no";
   if (typeof value === "object") {
-    const several = Object.entries(value).map(([key, one]) => `${key} ${fixed(one, 2)}`);
+    const written = PROBABILITIES.has(name) ? probability : fixed;
+    const several = Object.entries(value).map(([key, one]) => `${key} ${written(one)}`);
     return several.length ? several.join(", ") : NONE;
   }
   if (PROBABILITIES.has(name)) return probability(value);

@@ -10,7 +10,9 @@ const signed = (text) => text.replace("-", MINUS);
 
 /** With so many decimals. */
 export function fixed(value, decimals = 2) {
-  return known(value) ? signed(value.toFixed(decimals)) : NONE;
+  if (!known(value)) return NONE;
+  const text = value.toFixed(decimals);
+  return Number(text) === 0 ? text.replace("-", "") : signed(text);
 }
 
 /** With three significant digits; far from 1 as a power of ten. */

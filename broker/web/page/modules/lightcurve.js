@@ -7,6 +7,7 @@ import { daysBetween, fixed, instant, NONE } from "./format.js";
 const [WIDEST, NARROWEST] = [640, 300];
 const ROOM_PX = 60;
 const PER_TICK_PX = 80;
+const LABEL_PX = 60;
 const MARGIN = { top: 22, right: 14, bottom: 42, left: 48 };
 const SHAPES = {
   circle: "M-4 0a4 4 0 1 0 8 0a4 4 0 1 0 -8 0",
@@ -87,9 +88,10 @@ export function lightCurve({ points, triggerUtc, missedUtc, inside }) {
     draw("text", { class: "trigger-name", x: x(0) + 5, y: top + 11 }, "trigger"),
   );
   if (missedShown) {
+    const label = x(missed) > right - LABEL_PX ? { x: -7, y: 2, "text-anchor": "end" } : { x: 7, y: 2 };
     picture.append(draw("g", { class: "missed", transform: `translate(${x(missed)} ${bottom - 16})` },
       draw("path", { d: "M0 -12V10M-4 5L0 11L4 5" }),
-      draw("text", { x: 7, y: 2 }, "not seen"),
+      draw("text", label, "not seen"),
       draw("title", {}, `Visited and not seen at ${instant(missedUtc)} UTC; the limit is not known here`)));
   }
   for (const point of shown) {
@@ -121,7 +123,7 @@ function pointTable(points) {
     make("td", { class: "number" }, fixed(point.day, 3)), make("td", {}, point.band),
     make("td", { class: "number" }, fixed(point.mag, 3)),
     make("td", { class: "number" }, point.mag_err === null ? NONE : fixed(point.mag_err, 3))));
-  return make("details", {}, make("summary", {}, `The ${points.length} points as a table`),
+  return make("details", {}, make("summary", {}, points.length === 1 ? "The point as a table" : `The ${points.length} points as a table`),
     make("div", { class: "table" }, make("table", {},
       make("thead", {}, make("tr", {}, ...["Time (UTC)", "Days", "Band", "Magnitude", "Error"].map((title, place) =>
         make("th", { scope: "col", class: place === 0 || place === 2 ? null : "number" }, title)))),

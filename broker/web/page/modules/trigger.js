@@ -75,8 +75,9 @@ export function triggerView(id, night) {
                 make("span", { class: "ivorn" }, notice.ivorn))))),
           make("h3", {}, "Windows"),
           windows.length ? make("ul", {}, ...windows.map((window) => make("li", {},
-            `${window.matcher}: ${instant(window.start_utc)} to ${instant(window.end_utc)} UTC`)))
+            `${window.matcher}: ${instant(window.start_utc)} to ${instant(window.end_utc)} UTC${isOver(window) ? ", over" : ""}`)))
             : make("p", {}, "Nothing is searched."),
+          classes.length > 0 && make("h3", {}, "Class"),
           classes.length > 0 && make("p", {}, classes.map(([one, part]) => `${one} ${probability(part)}`).join(", ")),
           trigger.linked.length > 0 && make("h3", {}, "The same event"),
           trigger.linked.length > 0 && linkedTriggers(trigger.linked),
@@ -84,6 +85,8 @@ export function triggerView(id, night) {
       section("Coincidences", { class: "card" }, none, table.element));
     update();
   }
+
+  const isOver = (window) => Date.parse(window.end_utc) < (night.now() ?? -Infinity);
 
   function ownerCard({ trigger, retracted }) {
     const { status } = night;
@@ -123,7 +126,7 @@ export function triggerView(id, night) {
   function update() {
     const rows = [...night.coincidences.values()].filter((row) => row.trigger === id);
     none.hidden = rows.length > 0;
-    none.textContent = night.loaded ? "None yet." : "Loading …";
+    none.textContent = !night.loaded ? "Loading …" : newest?.windows.every(isOver) ? "None; no window is open." : "None yet.";
     table.show(rows);
     if (!newest) return;
     const { trigger, position } = newest;

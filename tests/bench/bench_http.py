@@ -1,0 +1,200 @@
+"""A sky map that is uploaded over HTTP: how long until its ranked counterparts are there, by how many alerts are stored.
+
+The service runs in this process, with its store on the disk and its interface at a real port; whoever uploads is the
+client that comes with it, in a thread of its own.
+"""
+
+import asyncio
+import gc
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from io import BytesIO
+from itertools import chain
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from time import perf_counter
+from typing import Self
+
+import astropy.units as u
+import numpy as np
+from astropy.coordinates import Latitude, Longitude
+from astropy.table import Table
+from mocpy import MOC
+
+from bridges.client import Client
+from broker.clocks import DataClock, WallClock
+from broker.config import load_config
+from broker.event_loop import loops
+from broker.metrics import Metrics
+from broker.observers import Observers
+from broker.plan import Plan
+from broker.service import Service
+from broker.store.store import Store
+from broker.web.serving import serving
+from broker.web.tokens import Scope, Tokens
+from matchers.index import AlertIndex
+from schemas.records import Alerts
+from schemas.times import US_PER_DAY, US_PER_S, iso_from_us
+from tests.bench import made, packets
+from tests.bench.bench_burst import MIB, Highest, resident_mib
+from tests.bench.rows import Row, row_of, row_of_ms, slowest_in_100
+
+NIGHTS, MADE_AT_ONCE, AT_ONCE = 20, 1_000_000, 100_000
+SEEDS = (8, 13, 24, 31, 33, 49, 57)
+"""Of maps whose regions of 90 % have 907 to 1,127 deg2."""
+NEW_PER_DEG2, DETECTIONS = 1.0, 5
+"""Objects that are new since the event, and how often each was detected."""
+_SKY_DEG2 = 41_253
+TICK_S = 0.005
+"""As often the loop is asked how late it is."""
+_CONFIG = """
+[service]
+clock = "data"
+[http]
+enabled = true
+port = 0
+"""
+
+
+def http(*, full: bool = False) -> list[Row]:
+    """Maps of 1,000 deg2 against 500,000 stored alerts; `full`: against 10 million, in 6 GB."""
+    rows = [row for n in ((1_000_000, 10_000_000) if full else (500_000,)) for row in uploads(n)]
+    return rows
+
+
+def uploads(n: int, seeds: Sequence[int] = SEEDS, map_rows: int = 20_000) -> list[Row]:
+    """One after the other, each for 20 days after its event: all nights."""
+    with asyncio.Runner(loop_factory=loops.new_event_loop) as runner:
+        return runner.run(_uploads(n, seeds, map_rows))
+
+
+async def _uploads(n: int, seeds: Sequence[int], map_rows: int) -> list[Row]:
+    columns = _Columns()
+    with TemporaryDirectory(prefix="starcross-bench-") as name:
+        async with _service(Path(name)) as (service, client):
+            _fill(service.pipeline.engine.index, n, columns)
+            service.clock.saw(made.T0 + NIGHTS * US_PER_DAY)
+            gc.collect()
+            gc.freeze()  # as `starcross run` does once all is restored
+            try:
+                return await _measured(n, client, columns, seeds, map_rows)
+            finally:
+                gc.unfreeze()
+
+
+async def _measured(n: int, client: Client, columns: "_Columns", seeds: Sequence[int], map_rows: int) -> list[Row]:
+    ours, theirs, late, extra_mb, found = [], [], [], [], 0
+    for number, seed in enumerate(seeds):
+        event_us = made.T0 + number * 3600 * US_PER_S
+        body = packets.map_file(made.gw_map(seed, rows=map_rows), **{"DATE-OBS": iso_from_us(event_us).rstrip("Z")})
+        before_mib = resident_mib()
+        with Highest() as highest:
+            async with _Lag() as lag:
+                begun = perf_counter()
+                told = await asyncio.to_thread(client.upload, body, name=f"made {seed}")
+                ours.append(perf_counter() - begun)
+        late += lag.late_s
+        extra_mb.append((highest.mib - before_mib) * MIB / 1e6)
+        begun = perf_counter()
+        inside = await asyncio.to_thread(columns.new_inside, body, event_us)
+        theirs.append(perf_counter() - begun)
+        counterparts = await asyncio.to_thread(_number_of, client, told["trigger"])
+        if counterparts != inside:
+            raise ValueError(f"{counterparts} counterparts instead of {inside}")
+        found += counterparts
+    size = f"{n:,} alerts, a map of 1,000 deg2, {found // len(seeds):,} counterparts"
+    return [
+        row_of_ms(
+            "upload a map, until its counterparts are told", size, ours,
+            baseline="mocpy, all alerts in memory, nothing judged or kept",
+            baseline_median=float(np.median(theirs)) * 1e3,
+        ),
+        row_of("memory for it", size, "MB", extra_mb),
+        row_of_ms("lateness of the event loop meanwhile", size, late),
+        slowest_in_100("lateness of the event loop meanwhile", size, late),
+    ]  # fmt: skip
+
+
+def _number_of(client: Client, trigger: str) -> int:
+    return sum(1 for _ in client.coincidences(trigger=trigger))
+
+
+@asynccontextmanager
+async def _service(folder: Path) -> AsyncIterator[tuple[Service, Client]]:
+    """A service that is served, and a client of it."""
+    (folder / "starcross.toml").write_text(_CONFIG)
+    plan, clock = Plan.of(load_config(folder / "starcross.toml"), folder), DataClock()
+    store = await Store.open(folder / "store", plan.config.store, clock)
+    try:
+        service = Service(plan, store, clock, Observers(Metrics()), lambda: plan)
+        await service.restore()
+        service.start()
+        async with serving(service) as server:
+            token, _ = Tokens(store.folder).make("bench", [Scope.READ, Scope.UPLOAD], WallClock()())
+            with Client(server.url, token) as client:
+                yield service, client
+        await service.stop()
+    finally:
+        await store.close()
+
+
+def _fill(index: AlertIndex, n: int, columns: "_Columns") -> None:
+    """Store alerts of `NIGHTS` nights, most of objects that have varied for a year, and seal the nights."""
+    new = min(round(NEW_PER_DEG2 * _SKY_DEG2), n // (2 * DETECTIONS))
+    fresh = made.new_objects(new, detections=DETECTIONS, days=NIGHTS, seed=3, first_id=10**9)
+    old = n - len(fresh)
+    parts = (
+        made.old_alerts(min(MADE_AT_ONCE, old - first), days=NIGHTS, seed=first, first_id=first)
+        for first in range(0, old, MADE_AT_ONCE)
+    )
+    for part in chain([fresh], parts):
+        for some in made.batches(part, AT_ONCE):
+            index.add(some)
+        columns.add(part)
+    for night in index.close(made.T0 + 99 * US_PER_DAY, 0):
+        index.adopt(night.sealed(), [night])
+
+
+class _Columns:
+    """All stored alerts, for the baseline."""
+
+    def __init__(self) -> None:
+        self._parts: list[tuple[np.ndarray, ...]] = []
+
+    def add(self, alerts: Alerts) -> None:
+        """Those of further objects."""
+        names = alerts.object_id.astype(np.int64)
+        self._parts.append((alerts.ra_deg, alerts.dec_deg, alerts.time_us, alerts.first_detection_us, names))
+
+    def new_inside(self, body: bytes, event_us: int) -> int:
+        """How many objects in a map's region of 90 % were not seen before the event."""
+        table = Table.read(BytesIO(body))
+        order = np.log2(table["UNIQ"] / 4).astype(np.int64) // 2
+        held = table["PROBDENSITY"] * (4 * np.pi / 12 / 4.0**order)
+        moc = MOC.from_valued_healpix_cells(table["UNIQ"], held, max_depth=int(order.max()), cumul_to=0.9)
+        found = []
+        for ra_deg, dec_deg, time_us, first_us, names in self._parts:
+            within = moc.contains_lonlat(Longitude(ra_deg, u.deg), Latitude(dec_deg, u.deg))
+            found.append(names[within & (time_us >= event_us) & (first_us >= event_us)])
+        return len(np.unique(np.concatenate(found)))
+
+
+class _Lag:
+    """How late the event loop is for a wake-up every `TICK_S`."""
+
+    def __init__(self) -> None:
+        self.late_s: list[float] = []
+
+    async def __aenter__(self) -> Self:
+        self._task = asyncio.create_task(self._measure())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._task.cancel()
+
+    async def _measure(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            due_s = loop.time() + TICK_S
+            await asyncio.sleep(TICK_S)
+            self.late_s.append(max(0.0, loop.time() - due_s))
