@@ -6,14 +6,12 @@ from bisect import bisect_right
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import islice
 
 from broker.web.access import Principal
 from broker.web.queries import Filter, Found, Questions
 from broker.web.tokens import Scope
-from schemas.coincidence import from_json
-from schemas.records import Coincidence
 
 EVERYTHING = Principal(scopes=frozenset({Scope.ADMIN}))
 READ_AT_ONCE = 500
@@ -33,14 +31,6 @@ class Full(Exception):  # noqa: N818 - what the hub is
     """Nobody more is taken."""
 
 
-@dataclass(frozen=True, slots=True)
-class Latest:
-    """A revision in memory."""
-
-    found: Found
-    coincidence: Coincidence
-
-
 class Hub:
     """Tells listeners what is stored, once it is durable, each in their own time.
 
@@ -54,11 +44,12 @@ class Hub:
 
     def __init__(self, questions: Questions, *, most: int, kept: int) -> None:
         self._questions, self._most = questions, most
-        self._latest: deque[Latest] = deque(maxlen=kept)
+        self._latest: deque[Found] = deque(maxlen=kept)
         self._before = self._last = self._part_before = 0
         """All that was stored after the first is in memory, up to the second; its last part begins after the third."""
         self._at_once = min(READ_AT_ONCE, kept // 2)
-        self._listeners = 0
+        self._listeners = self._choosy = 0
+        """How many follow, and how many of them with a condition."""
         self._places: dict[object, int] = {}
         """How far each listener has come who follows what is in memory."""
         self._moved = asyncio.Event()
@@ -112,7 +103,7 @@ class Hub:
         TooSlow
             If what was yielded is taken so slowly that more is stored meanwhile than is kept in memory.
         """
-        with self._listening():
+        with self._listening(choosy=not wanted.is_open):
             after = wanted.after
             while after < self._before and not self._closed:
                 asked, known = replace(wanted, after=after, newest=False), self._last
@@ -130,11 +121,11 @@ class Hub:
                         if not await self._more(after, idle_s):
                             yield [], after
                         continue
-                    after = some[-1].found.seq
+                    after = some[-1].seq
                     found = [
-                        one.found
+                        one
                         for one in some
-                        if principal.sees(one.coincidence.trigger.private_to) and wanted.passes(one.coincidence)
+                        if principal.sees(one.private_to) and (wanted.is_open or wanted.passes(one.coincidence))
                     ]
                     if found:
                         yield found, after
@@ -142,14 +133,14 @@ class Hub:
                     await asyncio.sleep(0)
 
     @contextmanager
-    def _listening(self) -> Iterator[None]:
+    def _listening(self, *, choosy: bool) -> Iterator[None]:
         if self.is_full:
             raise Full
-        self._listeners += 1
+        self._listeners, self._choosy = self._listeners + 1, self._choosy + choosy
         try:
             yield
         finally:
-            self._listeners -= 1
+            self._listeners, self._choosy = self._listeners - 1, self._choosy - choosy
 
     @contextmanager
     def _placed(self, after: int) -> Iterator[Callable[[int], None]]:
@@ -172,7 +163,8 @@ class Hub:
         page = await self._questions.coincidences(Filter(after=self._last, newest=False), EVERYTHING, self._at_once)
         if not page.items:
             return False
-        read = await asyncio.to_thread(_read, page.items)
+        if self._choosy:
+            await asyncio.to_thread(_read, page.items)
         with suppress(TimeoutError):
             async with asyncio.timeout(GRACE_S):
                 while min(self._places.values(), default=self._part_before) < self._part_before:
@@ -180,17 +172,17 @@ class Hub:
                     await self._moved.wait()
         self._part_before = self._last
         async with self._news:
-            for one in read:
+            for one in page.items:
                 if len(self._latest) == self._latest.maxlen:
-                    self._before = self._latest[0].found.seq
+                    self._before = self._latest[0].seq
                 self._latest.append(one)
             self._last = page.items[-1].seq
             self._news.notify_all()
         return page.next_after is not None
 
-    def _after(self, after: int) -> list[Latest]:
+    def _after(self, after: int) -> list[Found]:
         """The next revisions in memory."""
-        place = bisect_right(self._latest, after, key=lambda one: one.found.seq)
+        place = bisect_right(self._latest, after, key=lambda one: one.seq)
         return list(islice(self._latest, place, place + PASSED_AT_ONCE))
 
     async def _more(self, after: int, within_s: float) -> bool:
@@ -203,5 +195,7 @@ class Hub:
         return True
 
 
-def _read(items: Iterable[Found]) -> list[Latest]:
-    return [Latest(found, from_json(found.document)) for found in items]
+def _read(items: Iterable[Found]) -> None:
+    """Read them ahead, not on the loop: each remembers what it says."""
+    for found in items:
+        _ = found.coincidence

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from time import monotonic
 from typing import TypeVar
@@ -25,6 +26,11 @@ _THREADS = 2
 SCANNED_AT_ONCE = 20_000
 """Most revisions that one question looks at: an answer tells where to go on."""
 _PAGE_ROWS = 200
+_COLUMNS = "seq, id, document, private_to"
+_BEST_FIRST = (
+    "ifnull(document ->> '$.statistics.posterior', 0) DESC, document ->> '$.overlap' DESC, "
+    "document ->> '$.credible_level', abs(document ->> '$.delta_t_s'), id, revision DESC"
+)
 _SCANNED_S = 0.5
 """Nor does one question with a condition take longer: others wait for the thread."""
 
@@ -55,6 +61,11 @@ class Filter:
     changed_before_us: int | None = None
     where: Selection | None = None
 
+    @property
+    def is_open(self) -> bool:
+        """Whether every revision is asked for that comes after the given one."""
+        return Filter(after=self.after, newest=self.newest) == self
+
     def passes(self, one: Coincidence) -> bool:
         """Whether a revision is asked for, wherever it is stored and whether it is the newest or not."""
         return (
@@ -68,13 +79,24 @@ class Filter:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Found:
-    """A revision of a coincidence: the number under which it was stored, its id, and its text in JSON."""
+    """A revision of a coincidence: the number under which it was stored, its id, its text in JSON, and whose it is."""
 
     seq: int
     id: str
     document: str
+    private_to: str = ""
+
+    @cached_property
+    def coincidence(self) -> Coincidence:
+        """What the text says; reading it takes a tenth of a millisecond, and is done once."""
+        return from_json(self.document)
+
+    @cached_property
+    def event(self) -> bytes:
+        """As a server-sent event, made once for all who follow; JSON of ours has no line's end in it."""
+        return f"id: {self.seq}\nevent: coincidence\ndata: {self.document}\n\n".encode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,12 +123,29 @@ class Questions:
         """Revisions in the order in which they were stored, at most so many."""
         return await self.ask(lambda database: _page(database, asked, principal, limit))
 
+    async def best(self, trigger_id: str, principal: Principal, limit: int) -> tuple[Found, ...]:
+        """The best coincidences of a trigger that stand, as `matchers.rank.rank` has them, at most so many.
+
+        The database ranks them: of thousands it takes a tenth of the time that reading them in Python takes, during
+        which nothing else would run.
+        """
+
+        def question(database: sqlite3.Connection) -> tuple[Found, ...]:
+            condition, values = _conditions(Filter(trigger_id=trigger_id), principal)
+            text = (
+                f"SELECT {_COLUMNS} FROM coincidence AS one WHERE {condition} AND state <> 'withdrawn' "  # noqa: S608
+                f"ORDER BY {_BEST_FIRST} LIMIT ?"
+            )
+            return tuple(Found(*row) for row in database.execute(text, [*values, limit]))
+
+        return await self.ask(question)
+
     async def history(self, coincidence_id: str, principal: Principal) -> tuple[Found, ...]:
         """All revisions of a coincidence, oldest first; none if there is none that may be seen."""
 
         def question(database: sqlite3.Connection) -> tuple[Found, ...]:
             seen, values = _visible(principal)
-            text = f"SELECT seq, id, document FROM coincidence WHERE id = ? AND {seen} ORDER BY revision"  # noqa: S608
+            text = f"SELECT {_COLUMNS} FROM coincidence WHERE id = ? AND {seen} ORDER BY revision"  # noqa: S608
             return tuple(Found(*row) for row in database.execute(text, [coincidence_id, *values]))
 
         return await self.ask(question)
@@ -155,14 +194,14 @@ def _page(database: sqlite3.Connection, asked: Filter, principal: Principal, lim
         if len(items) == limit or looked_at == SCANNED_AT_ONCE or too_long:
             return Page(tuple(items), after)
         looked_at, after = looked_at + 1, found.seq
-        if asked.where is None or asked.where.holds(from_json(found.document)):
+        if asked.where is None or asked.where.holds(found.coincidence):
             items.append(found)
     return Page(tuple(items), None)
 
 
 def _rows(database: sqlite3.Connection, asked: Filter, principal: Principal) -> Iterator[Found]:
     condition, values = _conditions(asked, principal)
-    text = f"SELECT seq, id, document FROM coincidence AS one WHERE {condition} ORDER BY seq"  # noqa: S608 - our own words
+    text = f"SELECT {_COLUMNS} FROM coincidence AS one WHERE {condition} ORDER BY seq"  # noqa: S608 - our own words
     cursor = database.execute(text, values)
     cursor.arraysize = _PAGE_ROWS
     return (Found(*row) for row in cursor)

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import json
 import secrets
 from contextlib import nullcontext
 from dataclasses import replace
@@ -46,7 +47,7 @@ from broker.web.upload_requests import (
 from broker.web.uploads import Held
 from matchers.engine import Engine
 from matchers.rank import rank
-from schemas.coincidence import from_json, to_document
+from schemas.coincidence import from_json
 from schemas.coincidence_documents import CoincidenceDocument
 from schemas.localisation import Annuli, Cone, Ellipse, InlineMap
 from schemas.records import Coincidence, Kind, Message, State, Trigger
@@ -307,9 +308,10 @@ async def _standing(site: Site, trigger_id: str, principal: Principal) -> list[C
 
 async def _told(site: Site, upload_id: str, principal: Principal) -> dict[str, Any]:
     trigger = await _visible(site, upload_id, principal)
-    standing = await _standing(site, trigger.id, principal)
-    about = await asyncio.to_thread(_about, trigger)
-    return about | {"coincidences": [to_document(one) for one in standing[:_SHOWN]]}
+    best = await site.questions.best(trigger.id, principal, _SHOWN)
+    return await asyncio.to_thread(
+        lambda: _about(trigger) | {"coincidences": [json.loads(one.document) for one in best]}
+    )
 
 
 def _about(trigger: Trigger) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Coincidences as server-sent events, as they are stored; whoever reconnects goes on where they were."""
 
+import asyncio
 import json
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -27,6 +28,7 @@ _RETRY_MS = 2000
 MOST_DIGITS = 19
 _HEADERS = SECURITY_HEADERS | {"X-Accel-Buffering": "no"}
 """nginx passes on at once what it would else collect."""
+STALLED = "stalled"
 LAST_EVENT = "Last-Event-ID"
 LAST_EVENT_PART = Part("Id of the last event that was received: what was stored after it comes first.", "1042")
 
@@ -58,6 +60,8 @@ async def follow(request: web.Request, wanted: Filter) -> web.StreamResponse:
     response = EventSourceResponse(send_timeout=SEND_S, ping_interval=IDLE_S, sep="\n", headers=_HEADERS)
     await response.prepare(request)
     why = await _until_the_end(response, wanted.after, site.hub.follow(wanted, request[PRINCIPAL], idle_s=IDLE_S))
+    if why == STALLED and request.transport is not None:
+        request.transport.abort()  # what it did not take it never will, and a close in good order would wait for it
     if why:
         site.service.observers.metrics.add("starcross_http_dropped_total", why=why)
     return response
@@ -73,7 +77,7 @@ async def _until_the_end(
             await response.send("", id=str(after), event="idle", retry=_RETRY_MS)
             return await _tell(response, revisions)
     except TimeoutError:
-        return "stalled"
+        return STALLED
     except ConnectionError:  # whoever asked is gone
         return ""
 
@@ -84,9 +88,10 @@ async def _tell(response: EventSourceResponse, revisions: AsyncGenerator[tuple[l
     try:
         async with aclosing(revisions):
             async for found, after in revisions:
-                for one in found:
-                    await response.send(one.document, id=str(one.seq), event="coincidence")
-                if not found:
+                if found:
+                    async with asyncio.timeout(SEND_S):
+                        await response.write(b"".join([one.event for one in found]))
+                else:
                     await response.send("", id=str(after), event="idle")
                 if not response.is_connected():
                     return ""

@@ -1,4 +1,4 @@
-"""A sky map that is uploaded over HTTP: how long until its ranked counterparts are there, by how many alerts are stored.
+"""A sky map that is uploaded over HTTP: the time until its counterparts are told, by how many alerts are stored.
 
 The service runs in this process, with its store on the disk and its interface at a real port; whoever uploads is the
 client that comes with it, in a thread of its own.
@@ -58,8 +58,7 @@ port = 0
 
 def http(*, full: bool = False) -> list[Row]:
     """Maps of 1,000 deg2 against 500,000 stored alerts; `full`: against 10 million, in 6 GB."""
-    rows = [row for n in ((1_000_000, 10_000_000) if full else (500_000,)) for row in uploads(n)]
-    return rows
+    return [row for n in ((1_000_000, 10_000_000) if full else (500_000,)) for row in uploads(n)]
 
 
 def uploads(n: int, seeds: Sequence[int] = SEEDS, map_rows: int = 20_000) -> list[Row]:

@@ -68,10 +68,11 @@ def new_objects(n: int, *, detections: int, days: float, seed: int, first_id: in
     later_us[:, 0] = 0
     time_us = np.minimum(first_us[:, None] + later_us, T0 + round(days * US_PER_DAY) - 1).ravel()
     total = n * detections
+    names = np.char.add("3139", np.char.zfill((first_id + np.arange(n)).astype(np.str_), 12))
     return Alerts.from_columns(
         "lsst",
         alert_id=first_id + np.arange(total),
-        object_id=np.repeat(np.char.add("3139", np.char.zfill((first_id + np.arange(n)).astype(np.str_), 12)), detections),
+        object_id=np.repeat(names, detections),
         time_us=time_us,
         first_detection_us=np.repeat(first_us, detections),
         ra_deg=ra,
@@ -81,7 +82,7 @@ def new_objects(n: int, *, detections: int, days: float, seed: int, first_id: in
         band=rng.choice(list("ugrizy"), total),
         reliability=np.ones(total),
         origin=np.full(total, "alerts[0]@1"),
-    ).take(np.argsort(time_us, kind="stable"))  # fmt: skip
+    ).take(np.argsort(time_us, kind="stable"))
 
 
 def batches(of: Alerts, size: int) -> list[Alerts]:
