@@ -275,7 +275,9 @@ class Pipeline:
             if skymap is None:
                 return Batch(source=MAPS, rejected=[(rejection, message.body) for rejection in rejected])
             now_us = self._clock()
-            changes = await _in_steps(self.engine.put_skymap(trigger_id, ivorn, skymap, now_us))
+            changes = await _in_steps(
+                await asyncio.to_thread(self.engine.put_skymap, trigger_id, ivorn, skymap, now_us)
+            )
             kept = KeptSkyMap(trigger_id=trigger_id, ivorn=ivorn, url=url, body=message.body, heard_us=now_us)
             return await self._batch(MAPS, changes, skymaps=[kept])
 
@@ -332,7 +334,9 @@ class Pipeline:
         changes = await _in_steps(self.engine.assess(self._clock()))
         for notice, skymap in heard:
             self._clock.saw(notice.issued_us or 0)
-            changes.add(await _in_steps(self.engine.put_notice(notice, skymap, self._clock())))
+            # A window and whether triggers are one event take up to tenths of a second: not on the loop.
+            steps = await asyncio.to_thread(self.engine.put_notice, notice, skymap, self._clock())
+            changes.add(await _in_steps(steps))
         changes.add(await _in_steps(self.engine.reassess(self._clock())))
         return changes, [part for part in stored if len(part)], [part for part in noted if len(part)]
 
@@ -348,7 +352,9 @@ class Pipeline:
                 rejected.append(Rejection(file.origin, Reason.UNLINKED, told))
                 continue
             now_us = self._clock()
-            changes.add(await _in_steps(self.engine.put_skymap(notice.trigger_id, notice.ivorn, skymap, now_us)))
+            put = self.engine.put_skymap
+            steps = await asyncio.to_thread(put, notice.trigger_id, notice.ivorn, skymap, now_us)
+            changes.add(await _in_steps(steps))
             kept.append(
                 KeptSkyMap(
                     trigger_id=notice.trigger_id,

@@ -64,7 +64,7 @@ def refresh(service: Service, metrics: Metrics) -> None:
     for part, size in engine.index.nbytes.items():
         metrics.set("starcross_index_bytes", size, part=part)
     metrics.set("starcross_triggers", sum(1 for _ in engine.triggers()))
-    for matcher, count in engine.counts.windows.items():
+    for matcher, count in dict(engine.counts.windows).items():
         metrics.set("starcross_windows", count, matcher=matcher)
     for state, count in engine.ledger.by_state().items():
         metrics.set("starcross_coincidences", count, state=str(state))
