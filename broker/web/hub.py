@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from itertools import islice
 
 from broker.web.access import Principal
@@ -17,8 +18,8 @@ EVERYTHING = Principal(scopes=frozenset({Scope.ADMIN}))
 READ_AT_ONCE = 500
 PASSED_AT_ONCE = 50
 """A listener's condition takes some microseconds a revision: after so many others get the loop."""
-
-
+WOKEN_AT_ONCE = 10
+"""So many listeners are told that there is more before others get the loop."""
 GRACE_S = 1.0
 """When many revisions come at once, listeners have so long to take a part of them before the next comes."""
 
@@ -54,7 +55,9 @@ class Hub:
         """How far each listener has come who follows what is in memory."""
         self._moved = asyncio.Event()
         self._closed = False
-        self._stored, self._news = asyncio.Event(), asyncio.Condition()
+        self._stored = asyncio.Event()
+        self._waiting: dict[asyncio.Future[bool], None] = {}
+        """Those who know all that is in memory, in order; each is told by its future that there is more."""
 
     @property
     def listeners(self) -> int:
@@ -81,9 +84,8 @@ class Hub:
 
     async def close(self) -> None:
         """Send everybody away."""
-        async with self._news:
-            self._closed = True
-            self._news.notify_all()
+        self._closed = True
+        await self._wake()
 
     async def follow(
         self, wanted: Filter, principal: Principal, *, idle_s: float
@@ -103,8 +105,8 @@ class Hub:
         TooSlow
             If what was yielded is taken so slowly that more is stored meanwhile than is kept in memory.
         """
-        with self._listening(choosy=not wanted.is_open):
-            after = wanted.after
+        takes_all, after = wanted.is_open, wanted.after
+        with self._listening(choosy=not takes_all):
             while after < self._before and not self._closed:
                 asked, known = replace(wanted, after=after, newest=False), self._last
                 page = await self._questions.coincidences(asked, principal, READ_AT_ONCE)
@@ -125,7 +127,7 @@ class Hub:
                     found = [
                         one
                         for one in some
-                        if principal.sees(one.private_to) and (wanted.is_open or wanted.passes(one.coincidence))
+                        if principal.sees(one.private_to) and (takes_all or wanted.passes(one.coincidence))
                     ]
                     if found:
                         yield found, after
@@ -171,13 +173,12 @@ class Hub:
                     self._moved.clear()
                     await self._moved.wait()
         self._part_before = self._last
-        async with self._news:
-            for one in page.items:
-                if len(self._latest) == self._latest.maxlen:
-                    self._before = self._latest[0].seq
-                self._latest.append(one)
-            self._last = page.items[-1].seq
-            self._news.notify_all()
+        for one in page.items:
+            if len(self._latest) == self._latest.maxlen:
+                self._before = self._latest[0].seq
+            self._latest.append(one)
+        self._last = page.items[-1].seq
+        await self._wake()
         return page.next_after is not None
 
     def _after(self, after: int) -> list[Found]:
@@ -185,14 +186,32 @@ class Hub:
         place = bisect_right(self._latest, after, key=lambda one: one.seq)
         return list(islice(self._latest, place, place + PASSED_AT_ONCE))
 
+    async def _wake(self) -> None:
+        """Tell those who wait, few at a time: each of hundreds then writes to its connection."""
+        waiting = list(self._waiting)
+        for start in range(0, len(waiting), WOKEN_AT_ONCE):
+            for one in waiting[start : start + WOKEN_AT_ONCE]:
+                _tell(one, more=True)
+            await asyncio.sleep(0)
+
     async def _more(self, after: int, within_s: float) -> bool:
         """Whether more came, or the hub was closed, in time."""
+        if self._last > after or self._closed:
+            return True
+        loop = asyncio.get_running_loop()
+        told: asyncio.Future[bool] = loop.create_future()
+        timer = loop.call_later(within_s, partial(_tell, told, more=False))
+        self._waiting[told] = None
         try:
-            async with asyncio.timeout(within_s), self._news:
-                await self._news.wait_for(lambda: self._last > after or self._closed)
-        except TimeoutError:
-            return False
-        return True
+            return await told
+        finally:
+            timer.cancel()
+            del self._waiting[told]
+
+
+def _tell(one: asyncio.Future[bool], *, more: bool) -> None:
+    if not one.done():
+        one.set_result(more)
 
 
 def _read(items: Iterable[Found]) -> None:

@@ -125,7 +125,7 @@ def test_a_wrong_configuration_is_told_with_its_key(night, tmp_path, text, told)
 def test_exit_codes_are_told_by_help():
     told = run("--help").out
     assert "130" in told
-    assert "run ends with 0" in told
+    assert "run and watch end with 0" in told
 
 
 def test_sighup_changes_parts_and_keeps_the_window(night, tmp_path):
