@@ -4,6 +4,7 @@ import heapq
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import version
 from itertools import chain
 from pathlib import Path
@@ -56,8 +57,9 @@ class Outcome:
     summary: dict[str, Any]
 
 
+@cache
 def software_name() -> str:
-    """Name and version of this software, as provenance states it."""
+    """Name and version of this software, as provenance states it; looked up once, as it is in files."""
     return f"starcross {version('starcross')}"
 
 

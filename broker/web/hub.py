@@ -18,8 +18,8 @@ EVERYTHING = Principal(scopes=frozenset({Scope.ADMIN}))
 READ_AT_ONCE = 500
 PASSED_AT_ONCE = 50
 """A listener's condition takes some microseconds a revision: after so many others get the loop."""
-WOKEN_AT_ONCE = 10
-"""So many listeners are told that there is more before others get the loop."""
+TURNS_AT_ONCE = 10
+"""So many listeners write what came before others get the loop."""
 GRACE_S = 1.0
 """When many revisions come at once, listeners have so long to take a part of them before the next comes."""
 
@@ -57,7 +57,9 @@ class Hub:
         self._closed = False
         self._stored = asyncio.Event()
         self._waiting: dict[asyncio.Future[bool], None] = {}
-        """Those who know all that is in memory, in order; each is told by its future that there is more."""
+        """Those who know all that is in memory; each is told by its future that there is more."""
+        self._queue: deque[asyncio.Future[bool]] = deque()
+        """Those who do not."""
 
     @property
     def listeners(self) -> int:
@@ -85,7 +87,7 @@ class Hub:
     async def close(self) -> None:
         """Send everybody away."""
         self._closed = True
-        await self._wake()
+        self._wake()
 
     async def follow(
         self, wanted: Filter, principal: Principal, *, idle_s: float
@@ -116,6 +118,7 @@ class Hub:
                 yield list(page.items), after
             with self._placed(after) as move:
                 while not self._closed:
+                    await self._turn()
                     if after < self._before:
                         raise TooSlow
                     some = self._after(after)
@@ -132,7 +135,6 @@ class Hub:
                     if found:
                         yield found, after
                     move(after)
-                    await asyncio.sleep(0)
 
     @contextmanager
     def _listening(self, *, choosy: bool) -> Iterator[None]:
@@ -178,7 +180,7 @@ class Hub:
                 self._before = self._latest[0].seq
             self._latest.append(one)
         self._last = page.items[-1].seq
-        await self._wake()
+        self._wake()
         return page.next_after is not None
 
     def _after(self, after: int) -> list[Found]:
@@ -186,13 +188,25 @@ class Hub:
         place = bisect_right(self._latest, after, key=lambda one: one.seq)
         return list(islice(self._latest, place, place + PASSED_AT_ONCE))
 
-    async def _wake(self) -> None:
-        """Tell those who wait, few at a time: each of hundreds then writes to its connection."""
-        waiting = list(self._waiting)
-        for start in range(0, len(waiting), WOKEN_AT_ONCE):
-            for one in waiting[start : start + WOKEN_AT_ONCE]:
-                _tell(one, more=True)
-            await asyncio.sleep(0)
+    def _wake(self) -> None:
+        """Tell those who wait."""
+        for one in self._waiting:
+            _tell(one, more=True)
+
+    async def _turn(self) -> None:
+        """Wait until it is one's turn: each of hundreds writes to its connection then, and few do so at a time."""
+        loop = asyncio.get_running_loop()
+        come: asyncio.Future[bool] = loop.create_future()
+        self._queue.append(come)
+        if len(self._queue) == 1:
+            loop.call_soon(self._next_turns)
+        await come
+
+    def _next_turns(self) -> None:
+        for _ in range(min(TURNS_AT_ONCE, len(self._queue))):
+            _tell(self._queue.popleft(), more=True)
+        if self._queue:
+            asyncio.get_running_loop().call_soon(self._next_turns)
 
     async def _more(self, after: int, within_s: float) -> bool:
         """Whether more came, or the hub was closed, in time."""
