@@ -80,7 +80,7 @@ async def _serve(plan: Plan, load: Callable[[], Plan], announce: Callable[[str],
         service = Service(plan, store, clock, Observers(metrics), load, catalogues)
         metrics.refresh = partial(refresh, service)
         await service.restore()
-        _spare_the_collector()
+        spare_the_collector()
         server = await stack.enter_async_context(_listening(service, metrics))
         service.start()
         await service.opened()
@@ -105,7 +105,7 @@ async def _serve(plan: Plan, load: Callable[[], Plan], announce: Callable[[str],
     return 1 if failed else 0
 
 
-def _spare_the_collector() -> None:
+def spare_the_collector() -> None:
     """Keep what was restored, which stays for weeks, out of garbage collection: walking it holds the loop up 0.1 s."""
     gc.collect()
     gc.freeze()

@@ -15,7 +15,7 @@ from broker.web.coincidences import Instant
 from broker.web.problems import Problem
 from broker.web.queries import Filter
 from broker.web.reading import read_engine
-from broker.web.routes import JSON, Answer, Part, Route, as_json, as_text, body_of
+from broker.web.routes import JSON, Answer, Part, Route, as_bytes, as_json, body_of
 from broker.web.site import site_of
 from broker.web.tokens import Scope
 from matchers.engine import Engine
@@ -140,7 +140,8 @@ async def _matched(request: web.Request) -> web.StreamResponse:
             raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, detail)
         # JSON is made of few at a time: Python makes it in one go, in whatever thread, and nobody else runs meanwhile.
         texts += await asyncio.to_thread(_matches, visible, some, start)
-    return as_text(request, f'{{"matches":[{",".join(texts)}]}}')
+    body = await asyncio.to_thread(lambda: f'{{"matches":[{",".join(texts)}]}}'.encode())
+    return as_bytes(request, body)
 
 
 def _holding(engine: Engine, alerts: Alerts) -> list[Hit]:

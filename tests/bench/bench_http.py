@@ -6,14 +6,17 @@ client that comes with it, in a thread of its own.
 
 import asyncio
 import gc
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+import multiprocessing
+from collections.abc import AsyncIterator, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 from io import BytesIO
 from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter
-from typing import Self
+from typing import Any, Self
 
 import astropy.units as u
 import numpy as np
@@ -28,6 +31,7 @@ from broker.event_loop import loops
 from broker.metrics import Metrics
 from broker.observers import Observers
 from broker.plan import Plan
+from broker.running import spare_the_collector
 from broker.service import Service
 from broker.store.store import Store
 from broker.web.serving import serving
@@ -42,6 +46,7 @@ from tests.bench.rows import Row, row_of, row_of_ms, slowest_in_100
 NIGHTS, MADE_AT_ONCE, AT_ONCE = 20, 1_000_000, 100_000
 SEEDS = (8, 13, 24, 31, 33, 49, 57)
 """Of maps whose regions of 90 % have 907 to 1,127 deg2."""
+REPEATS = 5
 NEW_PER_DEG2, DETECTIONS = 1.0, 5
 """Objects that are new since the event, and how often each was detected."""
 _SKY_DEG2 = 41_253
@@ -50,6 +55,7 @@ TICK_S = 0.005
 _CONFIG = """
 [service]
 clock = "data"
+maintain_every_s = 86400
 [http]
 enabled = true
 port = 0
@@ -70,15 +76,11 @@ def uploads(n: int, seeds: Sequence[int] = SEEDS, map_rows: int = 20_000) -> lis
 async def _uploads(n: int, seeds: Sequence[int], map_rows: int) -> list[Row]:
     columns = _Columns()
     with TemporaryDirectory(prefix="starcross-bench-") as name:
-        async with _service(Path(name)) as (service, client):
+        async with _service(Path(name)) as (service, _, client):
             _fill(service.pipeline.engine.index, n, columns)
             service.clock.saw(made.T0 + NIGHTS * US_PER_DAY)
-            gc.collect()
-            gc.freeze()  # as `starcross run` does once all is restored
-            try:
+            with _spared_collector():
                 return await _measured(n, client, columns, seeds, map_rows)
-            finally:
-                gc.unfreeze()
 
 
 async def _measured(n: int, client: Client, columns: "_Columns", seeds: Sequence[int], map_rows: int) -> list[Row]:
@@ -114,13 +116,68 @@ async def _measured(n: int, client: Client, columns: "_Columns", seeds: Sequence
     ]  # fmt: skip
 
 
+def matches(positions: int = 10_000, triggers: int = 5) -> list[Row]:
+    """Positions all over the sky, each of which every trigger holds: answers are as many as the interface gives."""
+    with asyncio.Runner(loop_factory=loops.new_event_loop) as runner:
+        return runner.run(_matches(positions, triggers))
+
+
+async def _matches(number: int, triggers: int) -> list[Row]:
+    event_us = made.T0 - US_PER_DAY
+    some = made.alerts(number, days=1)
+    columns = zip(some.ra_deg.tolist(), some.dec_deg.tolist(), some.time_us.tolist(), strict=True)
+    positions = [{"ra_deg": ra, "dec_deg": dec, "time_utc": iso_from_us(time_us)} for ra, dec, time_us in columns]
+    took_s, late_s = [], []
+    with TemporaryDirectory(prefix="starcross-bench-") as name:
+        async with _service(Path(name)) as (service, server, client):
+            service.clock.saw(made.T0)
+            for _ in range(triggers):
+                cone = {"ra_deg": 10.0, "dec_deg": 20.0, "radius_deg": 90.0, "containment": 0.5}
+                await asyncio.to_thread(client.upload, {"cone": cone}, trigger_time=iso_from_us(event_us), level=0.9999)
+            # Reading so long an answer takes the client long too, and would hold the loop up were it in this process.
+            with _spared_collector(), ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as elsewhere:
+                ask = partial(asyncio.get_running_loop().run_in_executor, elsewhere, _match, server, positions)
+                await ask()
+                for _ in range(REPEATS):
+                    async with _Lag() as lag:
+                        seconds, found = await ask()
+                    took_s.append(seconds)
+                    late_s += lag.late_s
+    size = f"{number:,} positions, {found:,} answers"
+    return [
+        row_of_ms("ask which triggers hold positions", size, took_s),
+        row_of_ms("lateness of the event loop meanwhile", size, late_s),
+        slowest_in_100("lateness of the event loop meanwhile", size, late_s),
+    ]
+
+
+def _match(server: str, positions: Sequence[dict[str, Any]]) -> tuple[float, int]:
+    """How long it takes, and how many answers there are."""
+    with Client(server) as client:
+        begun = perf_counter()
+        found = client.match(positions)
+        return perf_counter() - begun, len(found)
+
+
 def _number_of(client: Client, trigger: str) -> int:
     return sum(1 for _ in client.coincidences(trigger=trigger))
 
 
+@contextmanager
+def _spared_collector() -> Iterator[None]:
+    """As `starcross run` does once all is restored."""
+    before = gc.get_threshold()
+    spare_the_collector()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+        gc.set_threshold(*before)
+
+
 @asynccontextmanager
-async def _service(folder: Path) -> AsyncIterator[tuple[Service, Client]]:
-    """A service that is served, and a client of it."""
+async def _service(folder: Path) -> AsyncIterator[tuple[Service, str, Client]]:
+    """A service that is served, where, and a client of it."""
     (folder / "starcross.toml").write_text(_CONFIG)
     plan, clock = Plan.of(load_config(folder / "starcross.toml"), folder), DataClock()
     store = await Store.open(folder / "store", plan.config.store, clock)
@@ -131,7 +188,7 @@ async def _service(folder: Path) -> AsyncIterator[tuple[Service, Client]]:
         async with serving(service) as server:
             token, _ = Tokens(store.folder).make("bench", [Scope.READ, Scope.UPLOAD], WallClock()())
             with Client(server.url, token) as client:
-                yield service, client
+                yield service, server.url, client
         await service.stop()
     finally:
         await store.close()
