@@ -247,7 +247,7 @@ def as_text(
 def as_bytes(
     request: web.Request, body: bytes, status: HTTPStatus = HTTPStatus.OK, content_type: str = "application/json"
 ) -> web.Response:
-    """An answer in UTF-8. To GET it has an ETag of its content, and whoever has it already is told so and nothing else."""
+    """An answer in UTF-8; to GET with an ETag of its content, and whoever has that already is told so and no more."""
     if request.method not in {"GET", "HEAD"}:
         return web.Response(body=body, status=status.value, content_type=content_type, charset="utf-8")
     etag = blake2b(body, digest_size=12).hexdigest()

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing
 from http import HTTPStatus
 
@@ -28,7 +28,6 @@ _RETRY_MS = 2000
 MOST_DIGITS = 19
 _HEADERS = SECURITY_HEADERS | {"X-Accel-Buffering": "no"}
 """nginx passes on at once what it would else collect."""
-STALLED = "stalled"
 LAST_EVENT = "Last-Event-ID"
 LAST_EVENT_PART = Part("Id of the last event that was received: what was stored after it comes first.", "1042")
 
@@ -40,6 +39,19 @@ class StreamQuery(FilterQuery):
     last_event_id: str | None = Field(
         None, pattern=r"^\d{1,18}$", description="As the header Last-Event-ID, which comes before it."
     )
+
+
+class EventStream(EventSourceResponse):
+    """An answer to which events are written that were made for many."""
+
+    async def send_all(self, events: Iterable[bytes]) -> None:
+        """Write some; raises TimeoutError, with the connection given up, as `send` does."""
+        try:
+            async with asyncio.timeout(SEND_S):
+                await self.write(b"".join(events))
+        except TimeoutError:
+            self._abort_transport()
+            raise
 
 
 async def follow(request: web.Request, wanted: Filter) -> web.StreamResponse:
@@ -57,40 +69,36 @@ async def follow(request: web.Request, wanted: Filter) -> web.StreamResponse:
     if site.hub.is_full:
         detail = f"{site.options.listeners} follow already; try again later"
         raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, detail, headers={"Retry-After": "60"})
-    response = EventSourceResponse(send_timeout=SEND_S, ping_interval=IDLE_S, sep="\n", headers=_HEADERS)
+    response = EventStream(send_timeout=SEND_S, ping_interval=IDLE_S, sep="\n", headers=_HEADERS)
     await response.prepare(request)
     why = await _until_the_end(response, wanted.after, site.hub.follow(wanted, request[PRINCIPAL], idle_s=IDLE_S))
-    if why == STALLED and request.transport is not None:
-        request.transport.abort()  # what it did not take it never will, and a close in good order would wait for it
     if why:
         site.service.observers.metrics.add("starcross_http_dropped_total", why=why)
     return response
 
 
-async def _until_the_end(
-    response: EventSourceResponse, after: int, revisions: AsyncGenerator[tuple[list[Found], int]]
-) -> str:
+async def _until_the_end(response: EventStream, after: int, revisions: AsyncGenerator[tuple[list[Found], int]]) -> str:
     """Send events; returns a word for why whoever asked was sent away, empty if they went by themselves."""
     try:
-        async with response:
-            # At once: headers go with the first bytes, and a listener who hears nothing yet knows where to go on too.
-            await response.send("", id=str(after), event="idle", retry=_RETRY_MS)
-            return await _tell(response, revisions)
+        # At once: headers go with the first bytes, and a listener who hears nothing yet knows where to go on too.
+        await response.send("", id=str(after), event="idle", retry=_RETRY_MS)
+        return await _tell(response, revisions)
     except TimeoutError:
-        return STALLED
+        return "stalled"
     except ConnectionError:  # whoever asked is gone
         return ""
+    finally:
+        response.stop_streaming()
 
 
-async def _tell(response: EventSourceResponse, revisions: AsyncGenerator[tuple[list[Found], int]]) -> str:
+async def _tell(response: EventStream, revisions: AsyncGenerator[tuple[list[Found], int]]) -> str:
     """Send what comes, and at the end why it ends."""
     why, reason = "end", "the service ends"
     try:
         async with aclosing(revisions):
             async for found, after in revisions:
                 if found:
-                    async with asyncio.timeout(SEND_S):
-                        await response.write(b"".join([one.event for one in found]))
+                    await response.send_all([one.event for one in found])
                 else:
                     await response.send("", id=str(after), event="idle")
                 if not response.is_connected():
