@@ -16,7 +16,7 @@ from broker.replay import Progress
 from schemas import walker
 from schemas.errors import ConfigurationError
 
-NAMES: Final = ("decode", "whole", "live", "retro", "ingest", "notice", "replay", "burst", "restart")
+NAMES: Final = ("decode", "whole", "live", "retro", "ingest", "notice", "replay", "burst", "restart", "http")
 """Each is the function of that name in the module ``bench_`` with that name."""
 INSTALL: Final = "pip install 'starcross[bench]'"
 PROJECT: Final = Path(__file__).resolve().parents[1]
@@ -35,7 +35,7 @@ class Measurement:
     amount
         The number that ``size`` begins with.
     unit
-        ``alerts/s``, where more is better, or ``ms``, ``s`` or ``MB``, where less is.
+        ``alerts/s``, where more is better, or ``ms``, ``s``, ``MB`` or ``%``, where less is.
     median, low, high
         Over the repeats.
     baseline, baseline_median

@@ -6,6 +6,7 @@ client that comes with it, in a thread of its own.
 
 import asyncio
 import gc
+import logging
 import multiprocessing
 from collections.abc import AsyncIterator, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -20,6 +21,7 @@ from typing import Any, Self
 
 import astropy.units as u
 import numpy as np
+import structlog
 from astropy.coordinates import Latitude, Longitude
 from astropy.table import Table
 from mocpy import MOC
@@ -39,7 +41,7 @@ from broker.web.tokens import Scope, Tokens
 from matchers.index import AlertIndex
 from schemas.records import Alerts
 from schemas.times import US_PER_DAY, US_PER_S, iso_from_us
-from tests.bench import made, packets
+from tests.bench import http_load, made, packets
 from tests.bench.bench_burst import MIB, Highest, resident_mib
 from tests.bench.rows import Row, row_of, row_of_ms, slowest_in_100
 
@@ -63,8 +65,9 @@ port = 0
 
 
 def http(*, full: bool = False) -> list[Row]:
-    """Maps of 1,000 deg2 against 500,000 stored alerts; `full`: against 10 million, in 6 GB."""
-    return [row for n in ((1_000_000, 10_000_000) if full else (500_000,)) for row in uploads(n)]
+    """Maps of 1,000 deg2 against 500,000 stored alerts; `full`: against 10 million, in 6 GB, and the load of many."""
+    rows = [row for n in ((1_000_000, 10_000_000) if full else (500_000,)) for row in uploads(n)] + matches()
+    return rows + http_load.load(3.0) if full else rows
 
 
 def uploads(n: int, seeds: Sequence[int] = SEEDS, map_rows: int = 20_000) -> list[Row]:
@@ -179,6 +182,8 @@ def _spared_collector() -> Iterator[None]:
 async def _service(folder: Path) -> AsyncIterator[tuple[Service, str, Client]]:
     """A service that is served, where, and a client of it."""
     (folder / "starcross.toml").write_text(_CONFIG)
+    said = structlog.get_config()
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     plan, clock = Plan.of(load_config(folder / "starcross.toml"), folder), DataClock()
     store = await Store.open(folder / "store", plan.config.store, clock)
     try:
@@ -192,6 +197,7 @@ async def _service(folder: Path) -> AsyncIterator[tuple[Service, str, Client]]:
         await service.stop()
     finally:
         await store.close()
+        structlog.configure(**said)
 
 
 def _fill(index: AlertIndex, n: int, columns: "_Columns") -> None:

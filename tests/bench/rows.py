@@ -15,7 +15,7 @@ class Row:
     name, size
         What was measured, and on how much.
     unit
-        ``alerts/s``, where more is better, or ``ms``, ``s`` or ``MB``, where less is.
+        ``alerts/s``, where more is better, or ``ms``, ``s``, ``MB`` or ``%``, where less is.
     median, low, high
         Over the repeats.
     baseline, baseline_median

@@ -15,6 +15,7 @@ from schemas.survey import read_batch
 from tests.bench import (
     bench_burst,
     bench_decode,
+    bench_http,
     bench_ingest,
     bench_live,
     bench_notice,
@@ -22,6 +23,7 @@ from tests.bench import (
     bench_restart,
     bench_retro,
     bench_whole,
+    http_load,
     made,
     needs,
     packets,
@@ -58,10 +60,18 @@ def test_every_benchmark_gives_rows(monkeypatch):
     rows += bench_burst._drained(700, packets.notices(3, maps=1), 2)
     rows += bench_burst._steady(0.2, packets.notices(3, maps=1), 2)
     rows += bench_restart._of(5000, 1)
+    rows += bench_http.uploads(4000, bench_http.SEEDS[:2], map_rows=4000)
+    rows += bench_http.matches(50, triggers=2)
     for row in rows:
         assert row.low <= row.median <= row.high
         assert (row.ratio is None) == (row.baseline == "")
         assert row.amount > 0
+
+
+def test_all_who_listen_under_load_are_told_everything():
+    rows = http_load.load(0.02, listeners=3, uploads=2, map_rows=4000)
+    assert [row.name for row in rows if "late" in row.name]
+    assert all(row.low <= row.median <= row.high for row in rows)
 
 
 def test_a_ratio_above_one_is_better():

@@ -1,15 +1,19 @@
 """Questions to a real store: filters, paging, and in every question what is private to others left out."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from broker.web import queries
 from broker.web.queries import Filter
+from matchers.rank import rank
 from matchers.selection import Selection
 from schemas.coincidence import from_json
 from schemas.records import State
 from tests.broker.web.stored import ADA, BOB, NOBODY, ROOT, kept, revision
+from tests.coincidences import COINCIDENCE
 
 CHANGES = (
     revision("a", 1, credible_level=0.1),
@@ -45,6 +49,34 @@ async def test_who_asks_sees_their_own_and_what_is_public(tmp_path, who):
             where = Selection.of(f'trigger.id == "{own[0].trigger.id}"')
             assert bool((await ask(Filter(where=where, newest=False), principal, 9)).items) is visible
         assert await store.questions.last() == 7
+
+
+@settings(max_examples=20)
+@given(
+    told=st.lists(
+        st.tuples(
+            st.none() | st.sampled_from((0.0, 0.25, 0.5)),
+            st.sampled_from((0.1, 2.0)),
+            st.sampled_from((0.3, 0.9)),
+            st.sampled_from((-2.0, 1.0, 2.0)),
+            st.sampled_from(State),
+        ),
+        max_size=12,
+    ),
+    limit=st.integers(1, 12),
+)
+async def test_the_best_are_those_of_the_rank(tmp_path_factory, told, limit):
+    """Whatever is known of them; of each the newest revision, and none that was withdrawn."""
+    changes = []
+    for number, (posterior, overlap, level, delta_t_s, state) in enumerate(told):
+        known = {"overlap": overlap, "credible_level": level, "delta_t_s": delta_t_s}
+        known["statistics"] = None if posterior is None else replace(COINCIDENCE.statistics, posterior=posterior)
+        changes += [revision(f"n{number}", 1, overlap=99.0), revision(f"n{number}", 2, state=state, **known)]
+    changes += [revision("other", trigger="lvk:S2"), revision("hidden", private_to="ada")]
+    async with kept(tmp_path_factory.mktemp("ranked"), changes) as store:
+        found = await store.questions.best("lvk:S1", NOBODY, limit)
+    standing = [one for one in changes if one.revision == 2 and one.state is not State.WITHDRAWN]
+    assert [one.id for one in found] == [one.id for one in rank(standing)[:limit]]
 
 
 @pytest.mark.parametrize(
