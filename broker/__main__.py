@@ -145,7 +145,7 @@ MODULES = dict.fromkeys(("upload", "watch", "token"), "broker.remote") | {
     "calibrate": "broker.calibration.command",
 }
 """Where a command lies that is not in `broker.commands`: the service loads nothing that it does not need."""
-BENCHMARKS = ("decode", "whole", "live", "retro", "ingest", "notice", "replay", "burst", "restart")
+BENCHMARKS = ("decode", "whole", "live", "retro", "ingest", "notice", "replay", "burst", "restart", "http")
 _SET_HELP = "override a configuration key, as in --set cuts.enabled=false; may be given again"
 
 
