@@ -1,6 +1,7 @@
 """`starcross run` as a process of its own, for tests: what it logs, what it answers, and how it ends."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -11,6 +12,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from tests.children import unmeasured
+from tests.conftest import PROJECT
 
 PATIENCE_S = 120.0
 """How long anything that must happen may take before a test fails; nothing waits so long when all is well."""
@@ -37,9 +41,9 @@ def until(condition: Callable[[], Any], what: str = "what is waited for") -> Any
 
 
 class ServiceProcess:
-    """One `starcross run`."""
+    """One `starcross run`, in whose coverage one is interested or not."""
 
-    def __init__(self, config: Path, *settings: str, prefix: tuple[str, ...] = ()) -> None:
+    def __init__(self, config: Path, *settings: str, prefix: tuple[str, ...] = (), measured: bool = True) -> None:
         self._log_path = config.parent / f"log-{time.monotonic_ns()}.jsonl"
         with self._log_path.open("wb") as log:
             self.process = subprocess.Popen(
@@ -54,7 +58,8 @@ class ServiceProcess:
                 ],
                 stdout=subprocess.DEVNULL,
                 stderr=log,
-                cwd=Path(__file__).resolve().parents[2],
+                cwd=PROJECT,
+                env=os.environ if measured else unmeasured(),
             )
 
     @property
@@ -118,9 +123,11 @@ def _read(answer: Any) -> Any:
 
 
 @contextmanager
-def running(config: Path, *settings: str, prefix: tuple[str, ...] = ()) -> Iterator[ServiceProcess]:
+def running(
+    config: Path, *settings: str, prefix: tuple[str, ...] = (), measured: bool = True
+) -> Iterator[ServiceProcess]:
     """A service, killed at the end if it still runs."""
-    service = ServiceProcess(config, *settings, prefix=prefix)
+    service = ServiceProcess(config, *settings, prefix=prefix, measured=measured)
     try:
         yield service
     finally:

@@ -11,6 +11,7 @@ import pytest
 
 from bridges.simulator import NightPlan, simulate
 from broker.calibration import command, weeks
+from tests.children import unmeasured
 from tests.e2e.conftest import run
 
 PLAN = NightPlan(
@@ -115,6 +116,7 @@ def test_alerts_without_a_localised_trigger_are_a_wrong_call(nights, tmp_path):
 def test_an_interrupt_ends_it_and_its_processes():
     process = subprocess.Popen(
         [sys.executable, "-m", "broker", "calibrate", "--weeks", "8", "--jobs", "2"],
+        env=unmeasured(),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from schemas.errors import Reason
+from tests.children import unmeasured
 from tests.e2e.conftest import lines_of, run
 from tests.e2e.hostile_inputs import ALERTS, GOOD_ALERT, GOOD_NOTICE, JSONS, LINKED, MAPS, VOEVENTS, linking
 from tests.schemas.maps import blob, flat
@@ -78,7 +79,7 @@ sys.exit(code)
 def replayed_apart(folder: Path, out: Path) -> int:
     """Replay in a process of its own; its peak of memory in KiB."""
     command = [sys.executable, "-c", CHILD, *arguments(folder, out)]
-    environment = os.environ | {"OPENBLAS_NUM_THREADS": "1"}
+    environment = unmeasured() | {"OPENBLAS_NUM_THREADS": "1"}
     ran = subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr
     return int(ran.stderr.splitlines()[-1])

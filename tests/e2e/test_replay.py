@@ -1,7 +1,6 @@
 """Replay end to end on a simulated week."""
 
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -19,6 +18,7 @@ from lxml import etree
 from broker.substreams import night_of_instant
 from schemas.coincidence_documents import json_schema
 from schemas.times import us_from_iso
+from tests.children import unmeasured
 from tests.e2e.conftest import lines_of, replay_arguments, run
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -244,7 +244,7 @@ def test_a_killed_run_leaves_the_earlier_results_whole_and_the_next_one_recovers
     ]
     for number in (signal.SIGINT, signal.SIGKILL):
         process = subprocess.Popen(
-            command, cwd=PROJECT, stderr=subprocess.PIPE, text=True, env=os.environ | {"TERM": "dumb"}
+            command, cwd=PROJECT, stderr=subprocess.PIPE, text=True, env=unmeasured() | {"TERM": "dumb"}
         )
         while not (out / ".partial").exists():
             time.sleep(0.02)

@@ -12,6 +12,7 @@ from lxml import etree
 
 from bridges.simulator import NightPlan, simulate
 from tests.bridges.vtp.peers import LIMIT_S, broadcaster, until
+from tests.children import unmeasured
 
 FLOOD = 600
 TWIST = Path(sys.executable).parent / "twist"
@@ -28,7 +29,7 @@ async def comet(folder: Path, port: int, *filters: str, save: bool = True) -> As
     with (folder / "comet.log").open("ab") as log:
         process = await asyncio.create_subprocess_exec(
             TWIST, "comet", "--verbose", *options, *saving, *(f"--filter={text}" for text in filters),
-            stdout=log, stderr=log, cwd=folder,
+            stdout=log, stderr=log, cwd=folder, env=unmeasured(),
         )  # fmt: skip
         try:
             yield saved

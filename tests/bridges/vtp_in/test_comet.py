@@ -19,6 +19,7 @@ from bridges.vtp_in.options import VtpReceiverOptions, VtpSubscriberOptions
 from schemas.records import Receipt, Rejection
 from tests.bridges.conformance import Keeper, running
 from tests.bridges.vtp_in.peers import PATIENCE_S, UTCNOW, framed, role_of, submit, until, valid_event
+from tests.children import unmeasured
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="session"),
@@ -60,6 +61,7 @@ async def comet(folder: Path):
         BIN / "twist", "--log-format=text", "comet", "--verbose", "--local-ivo=ivo://test.example/comet", "--receive",
         "--receive-port=0", "--broadcast", "--broadcast-port=0", "--broadcast-test-interval=0",
         f"--eventdb={folder / 'eventdb'}", cwd=folder, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+        env=unmeasured(),
     )  # fmt: skip
     made = Comet()
     listening = asyncio.create_task(made.listen(process.stdout))
@@ -184,6 +186,7 @@ async def test_comet_as_author(receiving, tmp_path):
         process = await asyncio.create_subprocess_exec(
             BIN / "comet-sendvo", "--host=127.0.0.1", f"--port={address.rpartition(':')[2]}",
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+            env=unmeasured(),
         )  # fmt: skip
         async with asyncio.timeout(PATIENCE_S):
             said, _ = await process.communicate(body)

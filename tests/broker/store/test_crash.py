@@ -15,6 +15,7 @@ from broker.store.checking import problems
 from broker.store.database import open_for_reading
 from tests.broker.store.crashing import NOTICE, OPTIONS, alerts_from, station_in, time_of
 from tests.broker.store.made import an_engine, told
+from tests.children import unmeasured
 from tests.conftest import PROJECT
 from tests.matchers.made import taken
 
@@ -25,7 +26,7 @@ def killed(folder, seed, few_rows, lines):
     """Run the process and kill it, some microseconds after so many lines; the last of what it told of each kind."""
     command = [sys.executable, "-m", "tests.broker.store.crashing", str(folder), str(seed), str(few_rows)]
     last = {"kept": 0, "done": 0}
-    with subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command, cwd=PROJECT, env=unmeasured(), stdout=subprocess.PIPE, text=True) as process:
         for _, line in zip(range(lines), process.stdout, strict=False):
             what, number = line.split()
             last[what] = int(number)

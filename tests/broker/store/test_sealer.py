@@ -203,7 +203,8 @@ async def test_what_a_process_could_not_seal_is_sealed_the_next_time(tmp_path, h
         before = told(station.engine)
         station.store._sealing._sealer = broken = SealerProcess(str(hung), few_rows=0)
         sealing = asyncio.create_task(station.seal())
-        await asyncio.to_thread(until, (tmp_path / "at_work").exists)
+        # It may be at work before we know of it.
+        await asyncio.to_thread(until, lambda: (tmp_path / "at_work").exists() and broken._process is not None)
         broken._process.kill()
         assert await sealing == 0
         assert told(station.engine) == before

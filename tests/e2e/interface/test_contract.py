@@ -2,7 +2,6 @@
 
 import base64
 import json
-import os
 import subprocess
 import sys
 import threading
@@ -13,6 +12,7 @@ import pytest
 from openapi_spec_validator import validate
 
 from broker.web.documentation import DOCUMENT_PATH
+from tests.children import unmeasured
 from tests.conftest import PROJECT
 from tests.e2e.interface.conftest import UNLIMITED, serving
 from tests.schemas.maps import blob, flat
@@ -71,7 +71,7 @@ def ask_everything(interface, stored, examples: int, token: str = "") -> None:
     """Let schemathesis ask the service whatever the document allows, and what it does not."""
     shown = ["--header", f"Authorization: Bearer {token}"] if token else []
     (one,) = interface.coincidences(limit=1)
-    environment = os.environ | {
+    environment = unmeasured() | {
         "STARCROSS_OBJECT": f"{one['object']['survey']}:{one['object']['object_id']}",
         "SCHEMATHESIS_HOOKS": "tests.e2e.interface.valid_values",
         "STARCROSS_STORED": json.dumps(stored),

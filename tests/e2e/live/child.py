@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Iterator, Mapping
@@ -15,6 +14,7 @@ import aiohttp
 
 from broker.store.database import open_for_reading
 from broker.store.schema import named_folders
+from tests.children import unmeasured
 from tests.conftest import PROJECT
 
 PATIENCE_S = 60.0
@@ -63,7 +63,7 @@ class ServiceProcess:
     """
 
     def __init__(self, folder: Path, tables: Mapping[str, Any], env: Mapping[str, str] = MappingProxyType({})) -> None:
-        self.folder, self.starts, self._env = folder, 0, {**os.environ, **env}
+        self.folder, self.starts, self._env = folder, 0, {**unmeasured(), **env}
         self.process: asyncio.subprocess.Process | None = None
         self.configure(tables)
 

@@ -19,6 +19,7 @@ from tests.bridges.vtp.test_comet_subscribes import ivorns
 from tests.bridges.vtp_in.peers import role_of, submit
 from tests.bridges.vtp_in.test_comet import comet as comet_broker
 from tests.bridges.vtp_in.test_comet import framed
+from tests.children import unmeasured
 from tests.e2e.conftest import lines_of
 from tests.e2e.live.child import until, until_it_is
 from tests.e2e.live.conftest import Site
@@ -37,7 +38,9 @@ async def send_with_comet(port: int, bodies: Iterable[bytes], folder: Path) -> N
     for number, body in enumerate(bodies):
         file = folder / f"{number}.xml"
         file.write_bytes(body)
-        done = await asyncio.create_subprocess_exec(SENDVO, "--host=127.0.0.1", f"--port={port}", f"--file={file}")
+        done = await asyncio.create_subprocess_exec(
+            SENDVO, "--host=127.0.0.1", f"--port={port}", f"--file={file}", env=unmeasured()
+        )
         assert await done.wait() == 0
 
 

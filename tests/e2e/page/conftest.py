@@ -64,7 +64,7 @@ class Site:
 @contextmanager
 def serving(config: Path, *settings: str) -> Iterator[Site]:
     """A service with its page, once all is played."""
-    with running(config, *settings) as service:
+    with running(config, *settings, measured=False) as service:
         yield Site(service.until_logged("serving")["url"], config.parent, service)
 
 
