@@ -25,8 +25,8 @@ from broker.globe import (
     clip_to_globe,
     printable,
     save,
-    smooth,
 )
+from broker.smoothing import smooth
 from schemas.pixels import ORDER, cell_centres
 from schemas.records import Messenger, Trigger
 from schemas.sky import SkyMap, pixels_of, separation_deg

@@ -19,6 +19,7 @@ from matplotlib.patches import Ellipse
 from matplotlib.projections.geo import MollweideAxes
 from numpy.typing import NDArray
 
+from broker.smoothing import smooth
 from schemas.pixels import ORDER, cell_centres, merge
 from schemas.records import Messenger
 from schemas.sky import SkyMap, pixels_of
@@ -183,23 +184,6 @@ class Raster:
             x, y = np.concatenate([x, cell_x]), np.concatenate([y, cell_y])
         margin = _MARGIN * self._step
         return float(x.min()) - margin, float(x.max()) + margin, float(y.min()) - margin, float(y.max()) + margin
-
-
-def smooth(level: Array, times: int = 3) -> Array:
-    """Levels averaged with their neighbours, so that the steps of a gridded map do not fray its contours; NaN stays."""
-    known = np.isfinite(level)
-    value, weight = np.where(known, level, 0.0), known.astype(np.float64)
-    for _ in range(times):
-        value, weight = _binomial(value), _binomial(weight)
-    out = np.full(level.shape, np.nan)
-    out[known] = value[known] / weight[known]
-    return out
-
-
-def _binomial(grid: Array) -> Array:
-    padded = np.pad(grid, 1, mode="edge")
-    rows = padded[:-2] + 2 * padded[1:-1] + padded[2:]
-    return np.asarray((rows[:, :-2] + 2 * rows[:, 1:-1] + rows[:, 2:]) / 16)
 
 
 def clip_to_globe(axes: Axes) -> Ellipse:

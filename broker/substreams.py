@@ -16,7 +16,6 @@ from bridges.options import Options
 from broker.python_files import load_from_file
 from matchers.nights import night_of
 from matchers.rank import rank
-from matchers.selection import Selection
 from schemas.errors import ConfigurationError
 from schemas.records import Coincidence, State
 
@@ -81,6 +80,9 @@ def _condition(name: str, options: SubstreamOptions, folder: Path) -> Condition:
         return lambda coincidence: bool(function(coincidence))
     if not options.where.strip():
         return lambda _: True
+    # The language takes a third of a second: it is for who has a condition.
+    from matchers.selection import Selection  # noqa: PLC0415
+
     try:
         return Selection.of(options.where).holds
     except ConfigurationError as error:

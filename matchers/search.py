@@ -8,7 +8,6 @@ from typing import Annotated
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from matchers.selection import Selection
 from schemas.errors import ConfigurationError
 from schemas.records import Alerts, Bools, Coincidence, Messenger, Trigger, Window
 from schemas.sky import Region
@@ -48,10 +47,17 @@ class SearchOptions(BaseModel):
         """Find mistakes when the configuration is read."""
         if given.strip():
             try:
-                Selection.of(given)
+                _condition(given)
             except ConfigurationError as error:
                 raise ValueError(str(error)) from error
         return given
+
+
+def _condition(text: str) -> Callable[[Coincidence], bool]:
+    # The language takes a third of a second: it is for who has a condition.
+    from matchers.selection import Selection  # noqa: PLC0415
+
+    return Selection.of(text).holds
 
 
 def seconds_us(seconds: float) -> int:
@@ -116,7 +122,7 @@ class Search:
     @cached_property
     def excludes(self) -> Callable[[Coincidence], bool] | None:
         """Which coincidences are not wanted after all; None if all are."""
-        return Selection.of(self.options.exclude).holds if self.options.exclude.strip() else None
+        return _condition(self.options.exclude) if self.options.exclude.strip() else None
 
     def match(self, alerts: Alerts, trigger: Trigger) -> Bools:
         """Which alerts belong to new objects: none of whose detections is earlier than the window. Shape (n,)."""

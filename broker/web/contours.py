@@ -9,7 +9,7 @@ import numpy as np
 from contourpy import contour_generator
 from numpy.typing import NDArray
 
-from broker.globe import smooth
+from broker.smoothing import smooth
 from schemas.pixels import ORDER, cell_centres
 from schemas.sky import SkyMap, pixels_of, separation_deg
 

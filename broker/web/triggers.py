@@ -11,7 +11,6 @@ from typing import Annotated, Any
 
 import numpy as np
 from aiohttp import web
-from mocpy import MOC
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from broker.web.access import PRINCIPAL, Principal
@@ -185,6 +184,8 @@ async def skymap_of_trigger(site: Site, trigger_id: str, principal: Principal) -
 
 def moc_text(skymap: SkyMap, level: float) -> str:
     """The credible region as a coverage map in JSON (IVOA MOC 2.0); of a closed form, cells that surely cover it."""
+    from mocpy import MOC  # noqa: PLC0415 - brings matplotlib, a quarter of a second for who asks
+
     region = skymap.credible_region(level)
     ranges = np.column_stack([region.lo, region.hi]).astype(np.uint64)
     return json.dumps(MOC.from_depth29_ranges(ORDER, ranges).serialize(format="json"), separators=(",", ":"))

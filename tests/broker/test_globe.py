@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
 
-from broker.globe import HALF_HEIGHT, HALF_WIDTH, Globe, Raster, printable, save, smooth
+from broker.globe import HALF_HEIGHT, HALF_WIDTH, Globe, Raster, printable, save
 from schemas.densities import skymap_of
 from schemas.localisation import Annulus, Cone, Ellipse, Localisation
 from schemas.pixels import ORDER, cell_centres
@@ -79,17 +79,6 @@ def test_a_map_whose_first_cell_has_more_than_the_level_is_shown_by_that_cell() 
     assert x[0] < at_x < x[-1]
     assert y[0] < at_y < y[-1]
     assert np.isfinite(level).any()
-
-
-def test_smoothing_keeps_constants_and_gaps_and_takes_off_steps() -> None:
-    level = np.full((20, 20), 0.7)
-    level[:, 12:] = np.nan
-    smoothed = smooth(level)
-    assert smoothed[:, :12] == pytest.approx(0.7)
-    assert np.isnan(smoothed[:, 12:]).all()
-    step = np.where(np.arange(20) < 10, 0.0, 1.0) * np.ones((20, 1))
-    assert 0.3 < smooth(step)[5, 9] < 0.5
-    assert smooth(step)[5, 2] == 0
 
 
 def test_what_the_font_lacks_becomes_a_question_mark() -> None:
