@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from contextlib import aclosing
 from http import HTTPStatus
 
@@ -10,13 +10,13 @@ from aiohttp import web
 from aiohttp_sse import EventSourceResponse
 from pydantic import Field
 
-from broker.web.access import PRINCIPAL
+from broker.web.access import PRINCIPAL, Principal
 from broker.web.coincidences import FilterQuery, Since, number_since
 from broker.web.hub import Full, TooSlow
 from broker.web.problems import Problem
 from broker.web.queries import Filter, Found
 from broker.web.routes import EVENTS, SECURITY_HEADERS, Answer, Part, Route, asked
-from broker.web.site import site_of
+from broker.web.site import Site, site_of
 from broker.web.tokens import Scope
 
 IDLE_S = 15.0
@@ -71,18 +71,40 @@ async def follow(request: web.Request, wanted: Filter) -> web.StreamResponse:
         raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, detail, headers={"Retry-After": "60"})
     response = EventStream(send_timeout=SEND_S, ping_interval=IDLE_S, sep="\n", headers=_HEADERS)
     await response.prepare(request)
-    why = await _until_the_end(response, wanted.after, site.hub.follow(wanted, request[PRINCIPAL], idle_s=IDLE_S))
+    principal = request[PRINCIPAL]
+    revisions = site.hub.follow(wanted, principal, idle_s=IDLE_S)
+    why = await _until_the_end(response, wanted.after, revisions, _watched(site, principal))
     if why:
         site.service.observers.metrics.add("starcross_http_dropped_total", why=why)
     return response
 
 
-async def _until_the_end(response: EventStream, after: int, revisions: AsyncGenerator[tuple[list[Found], int]]) -> str:
+def _watched(site: Site, principal: Principal) -> Callable[[], Awaitable[str]]:
+    """A function that tells why the token of whoever follows does not count any more, looked up every `IDLE_S`."""
+    loop = asyncio.get_running_loop()
+    looked_s = loop.time()
+
+    async def trouble() -> str:
+        nonlocal looked_s
+        if not principal.token_id or loop.time() - looked_s < IDLE_S:
+            return ""
+        looked_s = loop.time()
+        return await asyncio.to_thread(site.tokens.trouble_of, principal.token_id, site.now_us())
+
+    return trouble
+
+
+async def _until_the_end(
+    response: EventStream,
+    after: int,
+    revisions: AsyncGenerator[tuple[list[Found], int]],
+    trouble: Callable[[], Awaitable[str]],
+) -> str:
     """Send events; returns a word for why whoever asked was sent away, empty if they went by themselves."""
     try:
         # At once: headers go with the first bytes, and a listener who hears nothing yet knows where to go on too.
         await response.send("", id=str(after), event="idle", retry=_RETRY_MS)
-        return await _tell(response, revisions)
+        return await _tell(response, revisions, trouble)
     except TimeoutError:
         return "stalled"
     except ConnectionError:  # whoever asked is gone
@@ -91,12 +113,17 @@ async def _until_the_end(response: EventStream, after: int, revisions: AsyncGene
         response.stop_streaming()
 
 
-async def _tell(response: EventStream, revisions: AsyncGenerator[tuple[list[Found], int]]) -> str:
+async def _tell(
+    response: EventStream, revisions: AsyncGenerator[tuple[list[Found], int]], trouble: Callable[[], Awaitable[str]]
+) -> str:
     """Send what comes, and at the end why it ends."""
     why, reason = "end", "the service ends"
     try:
         async with aclosing(revisions):
             async for found, after in revisions:
+                if ended := await trouble():
+                    why, reason = "token", f"the token does not count any more: {ended}"
+                    break
                 if found:
                     await response.send_all([one.event for one in found])
                 else:

@@ -163,6 +163,12 @@ class Tokens:
                 database.execute("UPDATE token SET used_us = ? WHERE id = ?", [now_us, token.id])
         return token
 
+    def trouble_of(self, token_id: str, now_us: int) -> str:
+        """Why a token that was found before does not count any more; empty if it does."""
+        with closing(self._opened()) as database:
+            row = database.execute(f"{_SELECT} WHERE id = ?", [token_id]).fetchone()
+        return "nobody made this token" if row is None else _token(row).trouble(now_us)
+
     def _opened(self) -> sqlite3.Connection:
         return sqlite3.connect(self._path, isolation_level=None, timeout=_BUSY_S)
 

@@ -97,6 +97,20 @@ async def test_who_takes_nothing_is_given_up(tmp_path, monkeypatch):
         assert [int((await other.next()).id) for _ in range(60)] == list(range(1, 61))
 
 
+async def test_a_stream_ends_with_its_token(tmp_path, monkeypatch):
+    monkeypatch.setattr(stream, "IDLE_S", 0.1)
+    async with site(tmp_path) as here:
+        ada, bob = here.person("ada"), here.person("bob")
+        async with ada.following() as hers, bob.following() as his, here.person().following() as everybodys:
+            here.tokens.revoke(ada.token.split("_")[1], 1)
+            await until(lambda: dropped(here, "token"))
+            last = await hers.next()
+            assert json.loads(last.data)["reason"].startswith("the token does not count any more: revoked at ")
+            await keep(here, revision("a"))
+            assert [(await one.next()).id for one in (his, everybodys)] == ["1", "1"]
+        assert (await ada.get("stream")).status == 401
+
+
 async def test_where_a_stream_begins(tmp_path):
     async with site(tmp_path) as here:
         await keep(here, revision("a"), revision("b"), revision("a", 2))
