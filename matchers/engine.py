@@ -39,7 +39,7 @@ from schemas.times import US_PER_DAY, US_PER_S
 HOUR_US = 3600 * US_PER_S
 """Things expire, and what stands is assessed again, at full hours of the data's clock, so that it does not matter how
 often `Engine.expire` and `Engine.reassess` are called."""
-_FOUND_AT_ONCE = 1 << 14
+_FOUND_AT_ONCE = 1 << 12
 """So many stored alerts are gathered in one step..."""
 _JUDGED_AT_ONCE = 128
 """...and so many objects judged."""
