@@ -3,11 +3,13 @@
 import logging
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import structlog
+from coverage import Coverage
 from hypothesis import HealthCheck, settings
 
 from tests.kafka_server import kafka
@@ -25,6 +27,35 @@ settings.register_profile(
     "starcross", deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow], derandomize=IN_CI
 )
 settings.load_profile("starcross")
+
+LONGEST = (
+    "tests/e2e/test_torture.py",
+    "tests/broker/store/test_crash.py",
+    "tests/e2e/test_real_data.py",
+    "tests/e2e/interface/test_contract.py",
+    "tests/e2e/live/test_kafka.py",
+    "tests/e2e/test_oracle.py",
+    "tests/e2e/test_service.py",
+)
+"""Modules whose tests take longest: they come first, so that in the end no core waits for one of them."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest first."""
+    items.sort(key=lambda item: not item.path.as_posix().endswith(LONGEST))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
+    """Coverage.py pauses in tests that are marked so."""
+    coverage = Coverage.current() if item.get_closest_marker("not_measured") else None
+    if coverage is None:
+        return (yield)
+    coverage.stop()
+    try:
+        return (yield)
+    finally:
+        coverage.start()
 
 
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:

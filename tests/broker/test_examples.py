@@ -42,7 +42,8 @@ def test_what_a_service_lacks_is_told_before_it_starts(tmp_path, capsys):
 
 def test_the_service_runs_on_a_laptop(tmp_path):
     config = Path(shutil.copy(EXAMPLES / "laptop.toml", tmp_path))
-    with running(config, "service.http_port=0", "sources.nights.messages_per_s=10000") as service:
+    quickly = "sources.nights.messages_per_s=10000", "sources.nights.nights=3"
+    with running(config, "service.http_port=0", *quickly, measured=False) as service:
         service.until_all_is_played()
         status = service.get("/status")[1]
         assert service.stop() == 0

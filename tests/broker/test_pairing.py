@@ -59,6 +59,7 @@ def test_without_alerts_or_without_notices_there_is_nothing_to_compare(few):
         assert "Alerts against triggers" not in run("inspect", *files).out
 
 
+@pytest.mark.not_measured
 def test_too_many_pairs_are_not_explained(few, monkeypatch):
     monkeypatch.setattr(pairing, "MOST_PAIRS", 10)
     assert json.loads(run("inspect", "--json", *few).out.splitlines()[-1]) == {"pairs": None}

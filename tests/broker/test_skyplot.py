@@ -118,6 +118,7 @@ def test_the_same_input_makes_the_same_bytes() -> None:
     assert _png(alerts, triggers, [COINCIDENCE], "A") == _png(alerts, triggers, [replace(COINCIDENCE)], "A")
 
 
+@pytest.mark.not_measured
 def test_many_triggers_lose_their_filling_and_their_names_but_not_their_contours() -> None:
     rng = np.random.default_rng(2)
     few = [
@@ -129,6 +130,7 @@ def test_many_triggers_lose_their_filling_and_their_names_but_not_their_contours
     assert 0 < changed_pixels[60] < changed_pixels[40]
 
 
+@pytest.mark.not_measured
 def test_names_do_not_lie_on_each_other() -> None:
     """Of triggers at one place each name is drawn where there is room, and left out where there is none."""
     heap = [trigger(f"fermi-gbm:{i}", Messenger.NEUTRINO, cone(180 + i / 100, 0, 0.1)) for i in range(30)]

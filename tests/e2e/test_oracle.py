@@ -31,6 +31,7 @@ from tests.matchers.oracle import fink2021_pairs
 from tests.schemas.voevent_packets import packet
 from tests.survey_packets import ZTF, container, ztf_alert
 
+pytestmark = pytest.mark.not_measured
 PRESET = Path(__file__).resolve().parents[2] / "config" / "examples" / "fink2021.toml"
 BEFORE_US, AFTER_US = 600 * US_PER_S, 20 * US_PER_DAY
 Pairs = set[tuple[str, str]]

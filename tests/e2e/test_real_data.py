@@ -36,6 +36,7 @@ def alerts_of_the_paper(data_dir: Path, tmp_path_factory: pytest.TempPathFactory
     return folder
 
 
+@pytest.mark.not_measured
 def test_a_whole_month_of_voevents_against_the_alerts_of_the_paper(data_dir, alerts_of_the_paper, tmp_path):
     notices = data_dir / "voevent" / "tarballs" / "2020-02.001.tar.bz2"
     ran = run("replay", "--alerts", alerts_of_the_paper, "--notices", notices, "--out", tmp_path / "out", "--json")
@@ -64,6 +65,7 @@ def test_a_whole_month_of_voevents_against_the_alerts_of_the_paper(data_dir, ale
     assert [path.name for path in (tmp_path / "out" / "voevents").iterdir()] == []
 
 
+@pytest.mark.not_measured
 def test_every_member_of_every_other_archive_is_read_or_rejected_for_a_reason_that_is_known(data_dir):
     """The largest two in parts; the third is replayed above."""
     catalogue = SchemaCatalogue()

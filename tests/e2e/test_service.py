@@ -42,13 +42,13 @@ def whole(night, tmp_path_factory) -> dict[str, dict[str, Any]]:
 def test_a_service_that_is_stopped_goes_on_where_it_stood(night, whole, tmp_path, number):
     config = configured(tmp_path, night[1], **SLOW)
     for batches in (3, 9):
-        with running(config) as service:
+        with running(config, measured=number == signal.SIGTERM) as service:
             service.until_logged("batch kept", batches)
             assert service.stop(number) == 0
             (stopped,) = service.events("stopped")
             assert stopped["waiting_for_sinks"] == {}
             assert not service.events("part ended"), "the test is too slow, or the night too short"
-    with running(config) as service:
+    with running(config, measured=number == signal.SIGTERM) as service:
         service.until_all_is_played()
         assert service.stop(number) == 0
     assert without_instants(final_states(published(tmp_path))) == without_instants(whole)
@@ -63,7 +63,7 @@ def test_a_service_that_is_killed_loses_nothing(night, whole, tmp_path):
             time.sleep(chance.uniform(0, 0.05))
             service.send(signal.SIGKILL)
             assert service.ended() == -signal.SIGKILL
-    with running(config) as service:
+    with running(config, measured=False) as service:
         service.until_all_is_played()
         assert service.stop() == 0
     assert without_instants(final_states(published(tmp_path))) == without_instants(whole)
@@ -98,7 +98,7 @@ def test_a_second_process_on_the_same_store_is_a_wrong_call(night, tmp_path):
 
 
 def test_a_port_that_is_taken_is_a_wrong_configuration(night, tmp_path):
-    with running(configured(tmp_path / "one", night[1], messages_per_s=10)) as first:
+    with running(configured(tmp_path / "one", night[1], messages_per_s=10), measured=False) as first:
         port = first.until_logged("running")["http"].rpartition(":")[2]
         with running(configured(tmp_path / "two", night[1]), f"service.http_port={port}") as second:
             assert second.ended() == 2
@@ -211,7 +211,7 @@ def test_a_webhook_that_was_dead_gets_everything_in_order_when_it_is_back(night,
     text = f"[sinks.hook]\nkind = 'webhook'\nurl = 'http://127.0.0.1:{port}/'\nsecret = {{file = 'key'}}\nbatch = 50\n"
     config = configured(tmp_path, night[1], text)
     (tmp_path / "key").write_text("whsec_" + "A" * 32)
-    with running(config, "service.stop_within_s=0.5") as service:
+    with running(config, "service.stop_within_s=0.5", measured=False) as service:
         service.until_logged("part ended")
         service.until_logged("not delivered")
         until(lambda: not service.get("/status")[1]["sinks"]["lines"]["waiting"])
@@ -219,7 +219,7 @@ def test_a_webhook_that_was_dead_gets_everything_in_order_when_it_is_back(night,
         (stopped,) = service.events("stopped")
     sent = published(tmp_path)
     assert stopped["waiting_for_sinks"] == {"hook": len(sent)}
-    with receiver(port) as back, running(config) as service:
+    with receiver(port) as back, running(config, measured=False) as service:
         until(lambda: len(back.had) >= len(sent), "what was waiting")
         assert service.stop() == 0
         assert back.had == sent
@@ -261,7 +261,7 @@ def test_a_full_disk_does_not_keep_it_from_ending(night, whole, tmp_path):
         service.until_logged("store cannot be written, trying again")
         assert service.stop() == 0
         assert service.events("not all is finished in time")
-    with running(config) as service:
+    with running(config, measured=False) as service:
         service.until_all_is_played()
         assert service.stop() == 0
     assert without_instants(final_states(published(tmp_path))) == without_instants(whole)

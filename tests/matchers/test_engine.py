@@ -390,6 +390,7 @@ def assert_published_is_near(engine: Engine, options: RevisionOptions) -> None:
         assert (c.revision, c.state, c.reason, c.changed) == (now.revision, now.state, now.reason, now.changed)
 
 
+@pytest.mark.not_measured
 @settings(max_examples=25)
 @given(st.integers(0, 2**32), st.sets(st.integers(0, len(POOL) - 1)), st.sets(st.integers(0, 1)), st.integers(1, 12))
 def test_what_stands_in_the_end_depends_neither_on_order_nor_on_batches(seed, told, late, batches):
@@ -430,6 +431,7 @@ def test_the_scenario_of_the_property_above_has_something_to_find():
     assert engine.counts.windows == {"grb": 2, "gw": 1, "neutrino": 0}
 
 
+@pytest.mark.not_measured
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 2**32))
 def test_what_stands_in_the_end_does_not_depend_on_what_happens_between_the_steps_of_a_notice(seed):

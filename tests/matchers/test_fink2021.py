@@ -68,6 +68,7 @@ def test_a_notice_moved_next_to_an_alert_matches_inside_each_limit_and_not_outsi
         assert bool(found(alerts, [notice])) is expected, (scale, dt, age)
 
 
+@pytest.mark.not_measured
 @settings(max_examples=25)
 @given(st.integers(0, 2**32), st.booleans())
 def test_the_same_pairs_as_by_plain_loops(seed, cuts):

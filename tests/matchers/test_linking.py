@@ -357,6 +357,7 @@ class TestCost:
             assert linked(made("fermi-gbm:1"), other) is None
 
 
+@pytest.mark.not_measured
 @settings(max_examples=15)
 @given(st.integers(0, 2**32))
 def test_chance_links_are_as_few_as_the_option_says(seed: int) -> None:

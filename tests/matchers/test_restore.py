@@ -6,6 +6,7 @@ from random import Random
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -138,6 +139,7 @@ def event_of(kind: str, random: Random, alerts: Alerts, after_us: int) -> Event:
     return Stored.checkpoint if kind == "checkpoint" else Stored.seal
 
 
+@pytest.mark.not_measured
 @settings(max_examples=100, deadline=None)
 @given(st.integers(0, 2**32), st.integers(0, 12), st.integers(1, 12))
 def test_a_restarted_engine_goes_on_as_the_old_one_would(seed, before, after):

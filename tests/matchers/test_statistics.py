@@ -431,6 +431,7 @@ class Untold(Repeats):
         return np.ones_like(still_bright)
 
 
+@pytest.mark.not_measured
 def test_posteriors_are_calibrated_where_the_truth_is_as_assumed():
     random = np.random.default_rng(20)
     claimed, true, none, without = [], [], 0.0, 0

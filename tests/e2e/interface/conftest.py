@@ -64,10 +64,12 @@ class Interface:
 
 
 @contextmanager
-def serving(folder: Path, night: Path, http: str = "", text: str = "", *settings: str) -> Iterator[Interface]:
+def serving(
+    folder: Path, night: Path, http: str = "", text: str = "", *settings: str, measured: bool = True
+) -> Iterator[Interface]:
     """A service that has played simulated nights; started again in the same folder it goes on where it was."""
     config = configured(folder, night, f"[http]\nenabled = true\nport = 0\n{http}\n{text}")
-    with running(config, *settings) as service:
+    with running(config, *settings, measured=measured) as service:
         service.until_logged("serving")
         service.until_all_is_played()
         yield Interface(service, config)

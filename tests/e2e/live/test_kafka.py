@@ -22,6 +22,7 @@ from tests.e2e.live.conftest import Site, by_night, standing
 from tests.schemas.gcn_notices import SCHEMAS
 from tests.survey_packets import LSST_WHOLE, ZTF, container, framed, lsst_alert, ztf_alert
 
+pytestmark = pytest.mark.not_measured
 CODECS = ("gzip", "snappy", "lz4", "zstd")
 SCHEMA_ID = 703
 
