@@ -68,6 +68,7 @@ def test_the_demo_shows_what_was_found_of_what_was_injected(tmp_path, monkeypatc
     assert found & {(injection.trigger_id, injection.object_id) for injection in injections}
 
 
+@pytest.mark.not_measured
 def test_each_injected_source_has_a_rank_or_a_reason(night, tmp_path, monkeypatch):
     monkeypatch.setattr(demonstration, "simulate", lambda _seed: night[0])
     rows = demonstration.run_demo(7, tmp_path, commands.Progress()).rows

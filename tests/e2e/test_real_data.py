@@ -104,6 +104,7 @@ REJECTED = {
 """Of each folder of real files, the reasons for which a replay rejects some."""
 
 
+@pytest.mark.not_measured
 def test_replaying_folders_of_every_kind_at_once_leaves_nothing_unaccounted(data_dir, tmp_path):
     folders = [data_dir / name for name in REJECTED]
     ran = run("replay", "--alerts", *folders, "--notices", *folders, "--out", tmp_path / "out", "--set",

@@ -26,6 +26,7 @@ class Terminal(io.StringIO):
         return True
 
 
+@pytest.mark.not_measured
 @pytest.mark.parametrize(
     ("words", "stream", "served"),
     [
