@@ -165,10 +165,10 @@ class Engine:
         survey, counts = alerts.survey, self.counts
         keep, cut = self._cuts[survey].apply(alerts, self._carried[survey])
         late = alerts.time_us < self._verdicts.horizon_us
-        kept, noted = alerts.take(keep & ~late), alerts.take(~keep & ~late)
-        moved = set(self.index.note(noted))
-        added = self.index.add(kept)
-        moved.update(added.moved)
+        timely, kept = (alerts.take(~late), keep[~late]) if late.any() else (alerts, keep)
+        noted = timely.take(~kept)
+        added = self.index.add(timely, kept)
+        moved = set(added.moved)
         if late.any():
             too_late = self.index.known(alerts.take(late))
             moved.update(self.index.note(too_late))
@@ -177,7 +177,7 @@ class Engine:
         counts.cut[survey].update(cut)
         counts.late[survey] += int(np.count_nonzero(keep & late))
         counts.indexed[survey] += len(added.new)
-        counts.duplicates[survey] += len(kept) - len(added.new)
+        counts.duplicates[survey] += int(np.count_nonzero(kept)) - len(added.new)
 
         touched: Touched = defaultdict(set)
         self._touch(touched, added.new)
