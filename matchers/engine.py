@@ -377,7 +377,10 @@ class Engine:
 
     def _judge(self, touched: Touched, survey: str, cause: Cause) -> None:
         """Judge objects of one survey by all that is stored of them."""
-        stored = StoredObjects(self.index.of_objects(survey, sorted(set[str]().union(*touched.values()))))
+        names = sorted(set[str]().union(*touched.values()))
+        if not names:
+            return
+        stored = StoredObjects(self.index.of_objects(survey, names))
         for key in sorted(touched):
             opened = self._opened(*key)
             if opened is not None:

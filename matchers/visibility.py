@@ -110,7 +110,8 @@ class Visibility:
         """
         by_then = np.maximum.accumulate(self.appeared(delay_d) * visited, axis=1)
         missed_again = np.where(visited, 1.0 - self.found, 1.0)
-        chances = np.diff(by_then, axis=1, prepend=0.0)
+        chances = by_then.copy()
+        chances[:, 1:] -= by_then[:, :-1]
         for visit in range(1, len(delay_d)):
             chances[:, visit] += chances[:, visit - 1] * missed_again[visit - 1]
         chances *= self.found * visited
