@@ -26,7 +26,7 @@ _DECAY_INDEX_RANGE = (0.5, 2.5)
 """Of afterglows: normal, cut off. The flatter ones are plateaus, the steeper ones are past the jet break (Kann et al.
 2010, ApJ 720, 1513)."""
 _AFTERGLOW_RISES_D = 0.5
-"""Mean of how long they rise: minutes to hours (Liang et al. 2010, ApJ 725, 2209), seldom days as that of GRB 970508."""
+"""How long they rise, on average: minutes to hours (Liang et al. 2010, ApJ 725, 2209), seldom days (GRB 970508)."""
 
 _KILONOVA_PACE = {"u": 2.0, "g": 1.5, "r": 1.0, "i": 0.7, "z": 0.55, "y": 0.45}
 """How fast AT2017gfo faded in each band, in units of r (Villar et al. 2017, ApJ 851, L21)."""
