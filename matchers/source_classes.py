@@ -51,7 +51,7 @@ _SUPERNOVA_ERR_MAG_PER_D, _SUPERNOVA_ERR = 0.04, 0.3
 _COLOUR_RANGE_MAG = (-3.0, 5.0)
 _AFTERGLOW_COLOUR = (0.3, 0.15, 0.35)
 """Mode of g - r, and scatter below and above it."""
-_UNRELATED_COLOUR = (0.1, 0.35)
+_UNRELATED_COLOUR = (0.08, 0.25)
 """Mean and scatter of g - r: 22 new objects among real ZTF packets have 0.08 and -0.14 to 0.26 (16 and 84 %)."""
 
 _LIMITS_SCATTER_MAG = 0.7

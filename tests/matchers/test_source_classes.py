@@ -158,19 +158,19 @@ def test_colours_of_each_class():
 
 
 def test_a_colour_by_hand():
-    # Halves of normal densities that meet at 0.3, with 0.15 below and 0.35 above, and a normal one around 0.1 +- 0.35;
+    # Halves of normal densities that meet at 0.3, with 0.15 below and 0.35 above, and a normal one around 0.08 +- 0.25;
     # both with 3 % of outliers over 8 mag.
     for colour, in_sigma in ((0.0, 0.3 / 0.15), (0.2, 0.1 / 0.15), (0.3, 0.0), (1.0, 0.7 / 0.35)):
         here = 0.97 * math.exp(-0.5 * in_sigma**2) / 0.25 / math.sqrt(2 * math.pi) + 0.03 / 8
-        there = 0.97 * math.exp(-0.5 * ((colour - 0.1) / 0.35) ** 2) / 0.35 / math.sqrt(2 * math.pi) + 0.03 / 8
+        there = 0.97 * math.exp(-0.5 * ((colour - 0.08) / 0.25) ** 2) / 0.25 / math.sqrt(2 * math.pi) + 0.03 / 8
         assert colour_terms(colour, 0.0, 1.0)[AFTERGLOW] == pytest.approx(math.log(here / there))
 
 
 @pytest.mark.parametrize("err", [0.0, 0.1, 1.0])
 def test_colours_of_afterglows_are_as_likely_in_all(err):
     colours = np.linspace(-3.0, 5.0, 4001)
-    unrelated = 0.97 * np.exp(-0.5 * ((colours - 0.1) / math.hypot(0.35, err)) ** 2)
-    unrelated = unrelated / math.hypot(0.35, err) / math.sqrt(2 * math.pi) + 0.03 / 8
+    unrelated = 0.97 * np.exp(-0.5 * ((colours - 0.08) / math.hypot(0.25, err)) ** 2)
+    unrelated = unrelated / math.hypot(0.25, err) / math.sqrt(2 * math.pi) + 0.03 / 8
     ratios = [math.exp(colour_terms(float(colour), err, 1.0)[AFTERGLOW]) for colour in colours]
     assert np.trapezoid(ratios * unrelated, colours) == pytest.approx(1.0, abs=0.01)
 
