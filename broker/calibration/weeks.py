@@ -32,7 +32,7 @@ from schemas.times import US_PER_DAY, datetime_from_us, us_from_iso
 WEEKS_A_SPAN: Final = 4
 """A span is simulated as a whole, so that windows of 20 days fit in, and the background is measured in it."""
 _FIRST_START: Final = "2026-01-05"
-_LOOK_EVERY_D: Final = 3.5
+_LOOK_EVERY_D: Final = 7.0
 _STARS_A_FIELD: Final = 80
 """Four or more in each cell in which the background is counted, so that no visit goes unnoticed."""
 _PLAN: Final = NightPlan(
