@@ -37,6 +37,7 @@ _STARS_A_FIELD: Final = 80
 """Four or more in each cell in which the background is counted, so that no visit goes unnoticed."""
 _PLAN: Final = NightPlan(
     nights=7 * WEEKS_A_SPAN,
+    zone_deg=30.0,
     variables=50,
     supernovae=7600,
     outbursts=2400,
