@@ -12,8 +12,8 @@ from numpy.typing import ArrayLike, NDArray
 Array = NDArray[np.float64]
 
 RELIABILITY_EDGES: Final = (0.0, 0.001, 0.01, 0.1, 0.5, 1.0)
-"""Most candidates are unlikely, so bins are narrow at the lower end; the upper ones are as wide as it takes to fill them:
-each gets some six entries from four simulated weeks."""
+"""Most candidates are unlikely, so bins are narrow at the lower end. The upper ones are as wide as it takes to fill
+them, with some six entries from four simulated weeks."""
 ENOUGH: Final = 50
 """Bins with fewer entries are shown and not judged."""
 TOLERANCE: Final = 0.05
