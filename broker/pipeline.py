@@ -5,17 +5,16 @@ Whoever has the turn hands its batch to the store before the next gets it, so th
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from time import perf_counter
 from typing import Any, Protocol
 
-import structlog
-
 from bridges.emit import NOWHERE, Positions
 from bridges.linked_maps import linking_notice
+from broker.audience import EVERYTHING, Audience, addressed
 from broker.clocks import Clock
 from broker.config import Config
 from broker.intake import map_of, take_in
@@ -23,29 +22,18 @@ from broker.interfaces import Matcher
 from broker.packets import packets_to_keep
 from broker.reader import Reader
 from broker.store.options import PacketPolicy
-from broker.store.records import (
-    Batch,
-    Capped,
-    CoincidenceEntry,
-    Entry,
-    KeptAnnotation,
-    KeptNotice,
-    KeptSkyMap,
-    NoticeEntry,
-)
-from broker.substreams import Router, Substream, SubstreamOptions, night_of_instant
+from broker.store.records import Batch, KeptAnnotation, KeptNotice, KeptSkyMap
+from broker.substreams import Router
 from matchers.engine import Engine
 from matchers.ledger import Changes
 from matchers.neighbourhood import Neighbourhood
 from schemas.errors import Reason
 from schemas.reading import MapFile
-from schemas.records import Alerts, Coincidence, Message, Notice, Receipt, Rejection
+from schemas.records import Alerts, Message, Notice, Receipt, Rejection
 from schemas.sky import SkyMap
 from schemas.survey import SURVEYS
 from schemas.times import US_PER_DAY
 from schemas.upload import TOPIC as UPLOADS
-
-log = structlog.get_logger()
 
 MAPS = "maps"
 """The source of linked sky maps, in the store and in metrics."""
@@ -120,27 +108,6 @@ class Hooks:
 
     taken: Callable[[Sequence[Message], Batch, Stages], None] = lambda *_: None
     linked: Callable[[Notice], None] = lambda _: None
-
-
-@dataclass(frozen=True, slots=True)
-class Audience:
-    """Who gets what.
-
-    Attributes
-    ----------
-    substreams
-        By sink: the substreams that it sends.
-    relays
-        The sinks that pass on notices.
-    """
-
-    substreams: Mapping[str, frozenset[str]] = field(default_factory=dict)
-    relays: tuple[str, ...] = ()
-
-
-ROUTED_AT_ONCE = 100
-"""More changes are routed in a thread: substreams' conditions take some microseconds each."""
-EVERYTHING = Substream("all", SubstreamOptions(), lambda _: True)
 
 
 class Pipeline:
@@ -256,7 +223,7 @@ class Pipeline:
                 rejected=[(rejection, bodies.get(rejection.origin, b"")) for rejection in rejected],
                 changes=changes.published,
                 quiet=changes.quiet,
-                **await self._addressed(changes.published, notices if relayed else ()),
+                **await addressed(changes.published, self.router, self.audience, notices if relayed else ()),
             )
 
         await self._in_turn(work, messages, perf_counter() - began_s)
@@ -369,28 +336,7 @@ class Pipeline:
     async def _batch(self, source: str, changes: Changes, **fields: Any) -> Batch:
         """A batch of these changes, within a turn."""
         told: dict[str, Any] = {"changes": changes.published, "quiet": changes.quiet}
-        return Batch(source=source, **told, **fields, **await self._addressed(changes.published))
-
-    async def _addressed(self, changes: Sequence[Coincidence], notices: Sequence[Notice] = ()) -> dict[str, Any]:
-        """Outbox and capped changes, for a batch; within a turn."""
-        if len(changes) <= ROUTED_AT_ONCE:
-            return self._entries(changes, notices)
-        return await asyncio.to_thread(self._entries, changes, notices)
-
-    def _entries(self, changes: Sequence[Coincidence], notices: Sequence[Notice]) -> dict[str, Any]:
-        routes = self.router.route(changes)
-        failed: dict[str, list[Exception]] = {}
-        for name, error in routes.failed:
-            failed.setdefault(name, []).append(error)
-        for name, errors in failed.items():
-            log.error("substream's function failed", substream=name, times=len(errors), exc_info=errors[0])
-        outbox: list[Entry] = [NoticeEntry(sink, notice.ivorn) for notice in notices for sink in self.audience.relays]
-        for change, names in routes.sent:
-            for sink, wanted in self.audience.substreams.items():
-                if mine := tuple(name for name in names if name in wanted):
-                    outbox.append(CoincidenceEntry(sink, change.id, change.revision, mine))
-        capped = [Capped(name, night_of_instant(c.changed_us), c.id, c.revision) for name, c in routes.capped]
-        return {"outbox": outbox, "capped": capped}
+        return Batch(source=source, **told, **fields, **await addressed(changes.published, self.router, self.audience))
 
 
 class Inlet:

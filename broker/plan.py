@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
+from broker.audience import Audience
 from broker.catalogues import CACHE, Catalogues, catalogue_options
 from broker.config import Config
 from broker.interfaces import Matcher, Source
 from broker.parts import SINK_KINDS, SOURCE_KINDS, Surroundings, sink_options, source_options
-from broker.pipeline import Audience
 from broker.registry import make_matchers
 from broker.substreams import Substream, make_substreams
 from matchers.upload import UploadSearch

@@ -3,7 +3,8 @@
 A rate is the number of new objects that pass the cuts, per square degree and visited night (`matchers.coverage`). That
 of a cell is found in steps, each of which is the prior of the next (a gamma prior, which counts as some objects more):
 the fallback of the survey; that scaled to all that was found; all that was found in the same band of galactic latitude;
-and in the surroundings, some 50 square degrees. So a young store has the fallback, an old one what it saw nearby.
+and in the surroundings, of some 860, 210 and 50 square degrees. So a young store has the fallback, an old one what it
+saw nearby. Asteroids crowd along the ecliptic, outbursts of stars in the plane.
 """
 
 import math
@@ -33,8 +34,8 @@ _FALLBACK_NEAR_PLANE = (3.0, 2.0, 1.0, 1.0)
 """Times as many in the bands of latitude: outbursts of stars."""
 _FALLBACK_DEPTH_MAG = {"ztf": 20.5, "lsst": 24.0}
 _DEPTH_QUANTILE = 0.95
-_AROUND = 4 ** (CELL_ORDER - 3)
-"""Cells are surrounded by their cell of order 3."""
+_AROUND = tuple(4 ** (CELL_ORDER - order) for order in (1, 2, 3))
+"""Cells are surrounded by those of these orders, which hold so many of them."""
 _POLE_RA_DEG, _POLE_DEC_DEG = 192.85948, 27.12825
 """North galactic pole, ICRS (Hipparcos catalogue, ESA SP-1200, volume 1, section 1.5.3)."""
 
@@ -90,10 +91,11 @@ class Background:
         by_fallback = float(band_deg2_nights @ fallback)
         scaled = fallback * (float(band_new.sum()) + FALLBACK_OBJECTS) / (by_fallback + FALLBACK_OBJECTS)
         rate = _posterior(band_new, band_deg2_nights, scaled)[band]
-        near_new, near_deg2_nights = (
-            np.repeat(column.reshape(-1, _AROUND).sum(axis=1), _AROUND) for column in (new, deg2_nights)
-        )
-        rate = _posterior(near_new, near_deg2_nights, rate)
+        for around in _AROUND:
+            near_new, near_deg2_nights = (
+                np.repeat(column.reshape(-1, around).sum(axis=1), around) for column in (new, deg2_nights)
+            )
+            rate = _posterior(near_new, near_deg2_nights, rate)
         depth_mag = _depth_mag(survey, coverage.magnitudes())
         return cls(survey, rates, rate, depth_mag, coverage, band_new, band_deg2_nights, nights, repeats)
 

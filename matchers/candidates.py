@@ -70,7 +70,7 @@ class Candidates:
         evidence = [one.evidence for one in standing]
         after_s = np.array([one.onset_after_s for one in evidence], np.float64)  # NaN where it is not known
         logs = np.array([_log_ratios(one) for one in evidence]).T
-        ratios = np.exp(np.clip(np.nan_to_num(logs), -_MOST_LOG_RATIO, _MOST_LOG_RATIO))
+        ratios = np.exp(_bounded(logs, -_MOST_LOG_RATIO, _MOST_LOG_RATIO, unknown=0.0))
         hosts = [host_of(one.annotations) if one.annotations else None for one in objects]
         levels_3d: list[float | None] = [None] * len(standing)
         layers = layers_of(skymap)
@@ -82,8 +82,8 @@ class Candidates:
         return cls(
             survey=np.array([one.survey for one in objects]),
             cell=pixel >> CELL_SHIFT,
-            level=np.clip(np.nan_to_num(level, nan=1.0), 0.0, 1.0),
-            density_per_deg2=np.clip(np.nan_to_num(density), 0.0, _MOST_DENSITY_PER_SR) / DEG2_PER_SR,
+            level=_bounded(level, 0.0, 1.0, unknown=1.0),
+            density_per_deg2=_bounded(density, 0.0, _MOST_DENSITY_PER_SR, unknown=0.0) / DEG2_PER_SR,
             first_us=np.array([one.first_detection_us for one in objects], np.int64),
             last_us=np.array([one.last_match_us for one in objects], np.int64),
             seen=seen_of(
@@ -100,6 +100,11 @@ class Candidates:
     def first_looks(self, rows: Ints) -> FirstLooks:
         """When and where those of one survey were first detected."""
         return FirstLooks(self.cell[rows], self.first_us[rows])
+
+
+def _bounded(values: Array, least: float, most: float, *, unknown: float) -> Array:
+    """Within bounds, and another number for NaN; of a few, np.nan_to_num and np.clip take five times as long."""
+    return np.minimum(np.maximum(np.where(np.isnan(values), unknown, values), least), most)
 
 
 def _pixels(positions: list[tuple[float, float]]) -> Pixels:

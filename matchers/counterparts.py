@@ -1,6 +1,7 @@
 """What the optical counterpart of a trigger may be, before any is seen: whether anything shines, and of which class."""
 
 import math
+from functools import cache
 
 import numpy as np
 
@@ -23,10 +24,15 @@ def class_weights(trigger: Trigger, options: CounterpartOptions) -> Array:
     Of several triggers that are one event the most promising says whether there is light, and the class is the mean.
     """
     messengers = {trigger.messenger.value, *(link.messenger for link in trigger.linked)} & set(Messenger)
-    of_each = [class_priors(Messenger(name)) for name in sorted(messengers)]
-    priors = np.asarray(np.mean([[priors[name] for name in CLASSES] for priors in of_each], axis=0), np.float64)
+    priors = _mean_priors(tuple(sorted(messengers)))
     others = messengers - {trigger.messenger.value, Messenger.NEUTRINO, Messenger.GRAVITATIONAL_WAVE}
     return priors * (1.0 if others else _shines(trigger, options))
+
+
+@cache
+def _mean_priors(messengers: tuple[str, ...]) -> Array:
+    of_each = [class_priors(Messenger(name)) for name in messengers]
+    return np.asarray(np.mean([[priors[name] for name in CLASSES] for priors in of_each], axis=0), np.float64)
 
 
 def _shines(trigger: Trigger, options: CounterpartOptions) -> float:

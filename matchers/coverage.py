@@ -180,7 +180,8 @@ class Coverage:
         """Number of the latest night in which each cell was visited, shape (`CELLS`,); of none a number before all."""
         last = np.full(CELLS, _LONG_AGO, np.int64)
         for number, night in sorted(self._nights.items()):
-            last[night.last_ms != NEVER_MS] = number
+            if night.is_visited:  # most are only known as the first of objects that were found before
+                last[night.last_ms != NEVER_MS] = number
         return last
 
     def new_objects(self) -> tuple[Array, Array, int]:
@@ -192,11 +193,11 @@ class Coverage:
         self._enter()
         new, visited, nights = np.zeros(CELLS), np.zeros(CELLS), 0
         for number, night in self._nights.items():
-            if number > self._since:
+            if number > self._since and night.is_visited:
                 seen = night.last_ms != NEVER_MS
-                new += np.where(seen, night.new, 0)
+                new += night.new * seen
                 visited += seen
-                nights += night.is_visited
+                nights += 1
         return new, visited, nights
 
     def magnitudes(self) -> Ints:

@@ -8,8 +8,7 @@ and all that is stored say. (What expired is stored no more.)
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain, groupby
-from operator import itemgetter
+from itertools import chain
 
 import numpy as np
 
@@ -18,34 +17,27 @@ from matchers.background import Background
 from matchers.cases import Cases
 from matchers.counts import Counts
 from matchers.cuts import Cuts
-from matchers.index import AlertIndex, ObjectKey, Snapshot
+from matchers.index import AlertIndex
 from matchers.joining import JoinedTriggers
 from matchers.judge import Matcher
 from matchers.ledger import Cause, Changes, GroupKey
 from matchers.linking import LinkOptions
 from matchers.neighbourhood import Neighbourhood
+from matchers.openings import Openings, by_name, matching_objects
 from matchers.revisions import Notability, RevisionOptions
-from matchers.search import Search
 from matchers.statements import order_of
-from matchers.triggers import TriggerBook
-from matchers.verdicts import Opened, StoredObjects, Verdicts, batched
+from matchers.verdicts import StoredObjects, Verdicts
 from matchers.visibility import CounterpartOptions
 from schemas.annotations import Annotation
-from schemas.errors import ConfigurationError
-from schemas.records import Alerts, Coincidence, Notice, Provenance, Role, Trigger, Window
+from schemas.records import Alerts, Coincidence, Notice, Provenance, Role, Trigger
 from schemas.sky import SkyMap
 from schemas.times import US_PER_DAY, US_PER_S
 
 HOUR_US = 3600 * US_PER_S
 """Things expire, and what stands is assessed again, at full hours of the data's clock, so that it does not matter how
 often `Engine.expire` and `Engine.reassess` are called."""
-_FOUND_AT_ONCE = 1 << 12
-"""So many stored alerts are gathered in one step..."""
-_JUDGED_AT_ONCE = 128
-"""...and so many objects judged."""
 Touched = defaultdict[GroupKey, set[str]]
 """Names of objects that are to be judged, by trigger and matcher."""
-_END = object()
 _YEAR_US = 365.25 * US_PER_DAY
 _FALLBACK_PER_YEAR = 200.0
 _FALLBACK_SPAN_US = 30 * US_PER_DAY
@@ -118,16 +110,18 @@ class Engine:
         revisions: RevisionOptions | None = None,
         neighbourhood: Neighbourhood | None = None,
     ) -> None:
-        self._matchers = _by_name(matchers)
         self._cuts, self._carried, self._include_tests = cuts, carried, include_tests
         self._retention_us = retention_us
         self._cases = Cases()
         self._joined = JoinedTriggers(links or LinkOptions())
         self.index = AlertIndex()
-        self.book = TriggerBook()
         self.counts = Counts()
         self._verdicts = Verdicts(Provenance(software, config_hash, ()), neighbourhood or Neighbourhood())
         self.ledger = self._verdicts.ledger
+        self._openings = Openings(
+            matchers, self._cases, self._joined, self.index, self._verdicts, self.counts, include_tests=include_tests
+        )
+        self.book = self._openings.book
         self._assessor = Assessor(
             self.ledger,
             Notability(revisions or RevisionOptions()),
@@ -175,10 +169,10 @@ class Engine:
         survey, counts = alerts.survey, self.counts
         keep, cut = self._cuts[survey].apply(alerts, self._carried[survey])
         late = alerts.time_us < self._verdicts.horizon_us
-        kept, noted = alerts.take(keep & ~late), alerts.take(~keep & ~late)
-        moved = set(self.index.note(noted))
-        added = self.index.add(kept)
-        moved.update(added.moved)
+        timely, kept = (alerts.take(~late), keep[~late]) if late.any() else (alerts, keep)
+        noted = timely.take(~kept)
+        added = self.index.add(timely, kept)
+        moved = set(added.moved)
         if late.any():
             too_late = self.index.known(alerts.take(late))
             moved.update(self.index.note(too_late))
@@ -187,7 +181,7 @@ class Engine:
         counts.cut[survey].update(cut)
         counts.late[survey] += int(np.count_nonzero(keep & late))
         counts.indexed[survey] += len(added.new)
-        counts.duplicates[survey] += len(kept) - len(added.new)
+        counts.duplicates[survey] += int(np.count_nonzero(kept)) - len(added.new)
 
         touched: Touched = defaultdict(set)
         self._touch(touched, added.new)
@@ -223,7 +217,7 @@ class Engine:
             self.counts.ignored_notices += 1
             return iter(())
         news = (*([heard.trigger_id] if heard.news else ()), *heard.relinked)
-        return self._refresh(news, heard.merged, Cause.NOTICE, now_us)
+        return self._stepping(self._openings.refresh(news, heard.merged, Cause.NOTICE), now_us)
 
     def put_skymap(self, trigger_id: str, notice_ivorn: str, skymap: SkyMap, now_us: int) -> Iterator[Changes]:
         """Take in the map that a notice linked to, in place of the position that the notice gave itself.
@@ -231,9 +225,8 @@ class Engine:
         It may come before its notice, but then counts only with it. Returns as `put_notice`.
         """
         self.counts.late_skymaps += 1
-        return self._refresh(
-            [self._cases.hear_skymap(trigger_id, notice_ivorn, skymap, now_us)], (), Cause.SKYMAP, now_us
-        )
+        told = self._cases.hear_skymap(trigger_id, notice_ivorn, skymap, now_us)
+        return self._stepping(self._openings.refresh([told], (), Cause.SKYMAP), now_us)
 
     def put_annotations(
         self, survey: str, object_id: str, annotations: Iterable[Annotation], now_us: int
@@ -253,14 +246,14 @@ class Engine:
         Returns as `put_notice`.
         """
         for key in self.ledger.touched():
-            yield from self._assessor.steps(key, self._opened(*key), self._surroundings(key[1], now_us))
+            yield from self._assessor.steps(key, self._openings.get(*key), self._surroundings(key[1], now_us))
 
     def reassess(self, now_us: int) -> Iterator[Changes]:
         """Assess all that stands anew, if it has not been in this hour of the data's clock. Returns as `put_notice`."""
         if self.is_reassessment_due(now_us):
             self._assessed_hour = now_us // HOUR_US
             for key in self.ledger.groups():
-                if self._opened(*key) is not None:
+                if self._openings.get(*key) is not None:
                     self.ledger.touch(key)
         return self.assess(now_us)
 
@@ -295,14 +288,14 @@ class Engine:
         ConfigurationError
             If two matchers have the same name; nothing changes then.
         """
-        self._matchers = _by_name(matchers)
+        self._openings.matchers = by_name(matchers)
         self._verdicts.made_by = replace(self._verdicts.made_by, config_hash=config_hash)
         for trigger_id in self._cases:
             known = self.ledger.of_trigger(trigger_id)
-            gone = [said for said in known if said.matcher not in self._matchers]
+            gone = [said for said in known if said.matcher not in self._openings.matchers]
             judging = [
                 self._verdicts.withdraw(gone, Cause.NOT_SEARCHED),
-                self._reopened(trigger_id, Cause.CONFIGURATION),
+                self._openings.reopened(trigger_id, Cause.CONFIGURATION),
             ]
             yield from self._stepping(judging, now_us)
 
@@ -333,14 +326,7 @@ class Engine:
     def reopen(self) -> None:
         """Open the windows of all triggers that were restored, once everything is; nothing is judged."""
         self.index.expire(self._verdicts.horizon_us)
-        own = [case.trigger for _, case in self._cases.items() if case.trigger is not None]
-        for trigger in own:
-            self._joined.put(trigger)
-        triggers = [state for trigger in own if (state := self._joined.get(trigger.id)) is not None]
-        found = [(trigger, self._windows(trigger)) for trigger in triggers]
-        for _, windows in found:
-            self.counts.windows.update(windows.keys())
-        self.book.put_all(found)
+        self._openings.restore()
 
     def expire(self, now_us: int) -> list[str]:
         """Drop what is older than the retention; returns the ids of the triggers of which nothing is known any more.
@@ -370,14 +356,10 @@ class Engine:
         self.counts.expired_alerts += self.index.expire(horizon_us)
         return sorted(names)
 
-    def _opened(self, trigger_id: str, name: str) -> Opened | None:
-        trigger, window = self.book.get(trigger_id), self.book.windows(trigger_id).get(name)
-        return None if trigger is None or window is None else Opened(self._matchers[name], trigger, window)
-
     def _touch(self, touched: Touched, alerts: Alerts) -> None:
         """Add the objects that have a matching alert among these."""
         for hit in self.book.holding(alerts):
-            names = _matching_objects(self._matchers[hit.matcher], hit.trigger, alerts.take(hit.rows))
+            names = matching_objects(self._openings.matchers[hit.matcher], hit.trigger, alerts.take(hit.rows))
             touched[hit.trigger.id, hit.matcher].update(names)
 
     def _touch_known(self, touched: Touched, survey: str, name: str) -> None:
@@ -387,86 +369,19 @@ class Engine:
 
     def _judge(self, touched: Touched, survey: str, cause: Cause) -> None:
         """Judge objects of one survey by all that is stored of them."""
-        stored = StoredObjects(self.index.of_objects(survey, sorted(set[str]().union(*touched.values()))))
+        names = sorted(set[str]().union(*touched.values()))
+        if not names:
+            return
+        stored = StoredObjects(self.index.of_objects(survey, names))
         for key in sorted(touched):
-            opened = self._opened(*key)
+            opened = self._openings.get(*key)
             if opened is not None:
                 self._verdicts.judge(opened, survey, touched[key], stored, cause)
-
-    def _refresh(
-        self, trigger_ids: Sequence[str], merged: Sequence[str], cause: Cause, now_us: int
-    ) -> Iterator[Changes]:
-        """Take up the new states of triggers, and that others merged with them; the steps judge and assess."""
-        touched = set(trigger_ids)
-        for name in merged:
-            touched |= self._joined.remove(name)
-        for name in trigger_ids:
-            case = self._cases.get(name)
-            if case is not None and case.trigger is not None:
-                touched |= self._joined.put(case.trigger)
-        judging = [self._closed(name) for name in merged]
-        judging += [
-            self._reopened(name, cause if name in trigger_ids else Cause.LINKED)
-            for name in sorted(touched, key=lambda name: (name not in trigger_ids, name))
-        ]
-        return self._stepping(judging, now_us)
 
     def _stepping(self, judging: Sequence[Iterator[None]], now_us: int) -> Iterator[Changes]:
         for _ in chain.from_iterable(judging):
             yield Changes()
         yield from self.assess(now_us)
-
-    def _closed(self, trigger_id: str) -> Iterator[None]:
-        """Close the windows of what is no trigger of its own any more; the steps withdraw."""
-        self.counts.windows.subtract(self.book.windows(trigger_id).keys())
-        self.book.remove(trigger_id)
-        return self._verdicts.withdraw(self.ledger.of_trigger(trigger_id), Cause.MERGED)
-
-    def _reopened(self, trigger_id: str, cause: Cause) -> Iterator[None]:
-        """Open and close the windows of a trigger's new state; the steps judge all that lies or lay in them."""
-        trigger = self._joined.get(trigger_id)
-        # What was said in another name of it stands if its alerts are dropped already, and is taken back with it.
-        known = [said for name in self._cases.ids(trigger_id) for said in self.ledger.of_trigger(name)]
-        if trigger is None:
-            case = self._cases.get(trigger_id)
-            retracted = case is not None and case.retracted
-            return self._verdicts.withdraw(known, Cause.RETRACTED) if retracted else iter(())
-        windows = self._windows(trigger)
-        self.counts.windows.update(windows.keys())
-        self.counts.windows.subtract(self.book.windows(trigger_id).keys())
-        self.book.put(trigger, windows)
-        return self._judging(trigger, windows, known, cause)
-
-    def _judging(
-        self, trigger: Trigger, windows: Mapping[str, Window], known: Sequence[Coincidence], cause: Cause
-    ) -> Iterator[None]:
-        stored = self.index.snapshot()
-        for name, matcher in self._matchers.items():
-            of_matcher = [coincidence for coincidence in known if coincidence.matcher == name]
-            window = windows.get(name)
-            if window is None:
-                why = why_not_searched(trigger, matcher, include_tests=self._include_tests)
-                steps = self._verdicts.withdraw(of_matcher, why)
-            else:
-                self.ledger.touch((trigger.id, name))
-                steps = self._settling(Opened(matcher, trigger, window), stored, of_matcher, cause)
-            while self._is_newest(trigger) and next(steps, _END) is not _END:
-                yield
-
-    def _is_newest(self, trigger: Trigger) -> bool:
-        return self.book.get(trigger.id) is trigger
-
-    def _settling(self, opened: Opened, stored: Snapshot, known: Iterable[Coincidence], cause: Cause) -> Iterator[None]:
-        """Find the stored objects that match, and judge these and those that are known to have matched."""
-        objects: set[ObjectKey] = {(one.object.survey, one.object.object_id) for one in known}
-        for alerts in stored.by_night(opened.window, most_rows=_FOUND_AT_ONCE):
-            names = _matching_objects(opened.matcher, opened.trigger, alerts)
-            objects.update((alerts.survey, name) for name in names)
-            yield
-        for survey, of_survey in groupby(sorted(objects), key=itemgetter(0)):
-            for some in batched((name for _, name in of_survey), _JUDGED_AT_ONCE):
-                self._verdicts.judge(opened, survey, some, StoredObjects(self.index.of_objects(survey, some)), cause)
-                yield
 
     def _surroundings(self, matcher: str, now_us: int) -> Surroundings:
         hour = now_us // HOUR_US
@@ -480,36 +395,3 @@ class Engine:
         span_us = max(now_us - min(times_us, default=now_us), 0)
         number = len(times_us) + _FALLBACK_PER_YEAR * _FALLBACK_SPAN_US / _YEAR_US
         return number * _YEAR_US / (span_us + _FALLBACK_SPAN_US)
-
-    def _windows(self, trigger: Trigger) -> dict[str, Window]:
-        if trigger.test and not self._include_tests:
-            return {}
-        windows = {name: matcher.window(trigger) for name, matcher in self._matchers.items()}
-        return {name: window for name, window in windows.items() if window is not None}
-
-
-def _by_name(matchers: Sequence[Matcher]) -> dict[str, Matcher]:
-    named = {matcher.name: matcher for matcher in sorted(matchers, key=lambda matcher: matcher.name)}
-    if len(named) < len(matchers):
-        raise ConfigurationError("two matchers have the same name")
-    return named
-
-
-def why_not_searched(trigger: Trigger, matcher: Matcher | None, *, include_tests: bool) -> Cause:
-    """Why no matcher (None), or not a certain one, has a window for a trigger."""
-    if trigger.retracted:
-        return Cause.RETRACTED
-    if trigger.test and not include_tests:
-        return Cause.TEST
-    if trigger.skymap is None:
-        return Cause.NO_POSITION
-    if trigger.astrophysical is False:
-        return Cause.NOT_ASTROPHYSICAL
-    reclassified = isinstance(matcher, Search) and not matcher.suits(trigger)
-    return Cause.RECLASSIFIED if reclassified else Cause.NOT_SEARCHED
-
-
-def _matching_objects(matcher: Matcher, trigger: Trigger, inside: Alerts) -> set[str]:
-    """Which objects have an alert that matches, of alerts inside the window."""
-    matched = matcher.match(inside, trigger)
-    return set(inside.object_id[matched].tolist())

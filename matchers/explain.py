@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from matchers.cuts import Cuts
-from matchers.engine import why_not_searched
 from matchers.judge import Matcher
 from matchers.objects import Objects
+from matchers.openings import why_not_searched
 from matchers.windows import in_time
 from schemas.records import Alerts, Trigger, Window
 from schemas.sky import separation_deg

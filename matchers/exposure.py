@@ -73,6 +73,7 @@ class Exposure:
             probability[np.searchsorted(self._cells, sky.cells)] = sky.probability
         self._inside = (candidates.first_us >= span_us[0]) & (candidates.first_us <= span_us[1])
         self._first_delay_d = (candidates.first_us - time_us) / US_PER_DAY
+        self._bright_at_first = visibility.bright(self._first_delay_d)
         when_us, last_us, visited = self._looks(background, candidates, *span_us)
         delay_d = (when_us - time_us) / US_PER_DAY
         self._look_again(delay_d, last_us, visited, candidates.first_us)
@@ -152,7 +153,7 @@ class Exposure:
             return np.zeros((len(self._chances), len(self._rows)))
         chance = self._chances[:, self._place, self._rows]
         chance = np.where(never_missed, self._visibility.at_once(self._first_delay_d), chance)
-        return np.asarray(chance * self._visibility.bright(self._first_delay_d) * self._inside)
+        return np.asarray(chance * self._bright_at_first * self._inside)
 
     def seen_again(self, repeats: Repeats, seen: Ints, g_minus_r: Array) -> Array:
         """Likelihood ratio of counterparts to what is unrelated, of how often each candidate was seen; by class first.
@@ -162,7 +163,7 @@ class Exposure:
         seen, g_minus_r
             `matchers.repeats.Seen` and colour of each, NaN where it is not known; shape (n,).
         """
-        before, after = self._visibility.bright(self._first_delay_d), self._visibility.bright(self._later_delay_d)
+        before, after = self._bright_at_first, self._visibility.bright(self._later_delay_d)
         still = np.divide(after, before, out=np.ones_like(after), where=before > 0)
         return repeats.ratios(seen, self._looked, still, g_minus_r)
 
@@ -170,7 +171,7 @@ class Exposure:
         """Expected number of unrelated objects on levels as high or higher, and visited nights no later, shape (n,)."""
         found = np.empty(len(level))
         night = np.where(self._inside, np.minimum(self._night, self._through.shape[1]), self._through.shape[1])
-        for number in np.unique(night).tolist():
+        for number in sorted(set(night.tolist())):
             rows = np.flatnonzero(night == number)
             found[rows] = np.interp(level[rows], LEVEL_EDGES, self._through[:, number - 1])
         return found

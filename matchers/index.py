@@ -13,7 +13,7 @@ from matchers.nights import MOST_ROWS, Night, night_of
 from matchers.objects import Keys, Objects, ObjectState, keys_of, names_of
 from matchers.rows import Rows
 from matchers.runs import id_keys
-from schemas.records import NEVER_US, Alerts, Ints, Window
+from schemas.records import NEVER_US, Alerts, Bools, Ints, Window
 from schemas.times import US_PER_S
 
 HOUR_US = 3600 * US_PER_S
@@ -130,7 +130,8 @@ class _Survey:
             rows = np.flatnonzero(number == night_number)
             for start in range(0, len(rows), MOST_ROWS):
                 part = rows[start : start + MOST_ROWS]
-                self._store(Night.empty(alerts.survey, night_number), alerts.take(part), key[part])
+                of_part = alerts if len(part) == len(alerts) else alerts.take(part)
+                self._store(Night.empty(alerts.survey, night_number), of_part, key[part])
 
     def _store(self, empty: Night, alerts: Alerts, key: Keys) -> None:
         nights = list(self.nights)
@@ -171,17 +172,30 @@ class AlertIndex:
         """What is stored now, at no cost."""
         return Snapshot({name: (survey.objects, survey.nights) for name, survey in self._surveys.items()})
 
-    def add(self, alerts: Alerts) -> Added:
-        """Store alerts; of several with the same id the first stays. All tell of their objects' earliest detections."""
-        if not len(alerts):  # most exposures, if few alerts pass the cuts
+    def add(self, alerts: Alerts, kept: Bools | None = None) -> Added:
+        """Store alerts; of several with the same id the first stays. All tell of their objects' earliest detections.
+
+        Parameters
+        ----------
+        kept
+            Which of them are stored, shape (n,); the others are noted, at once, which is faster than apart. None: all.
+        """
+        if not len(alerts):
             return Added(alerts, ())
         survey = self._survey(alerts.survey)
-        code, moved = survey.objects.observe(alerts)
+        code, names = survey.objects.observe(alerts)
+        moved = tuple((alerts.survey, name) for name in names)
+        if kept is not None:
+            code, alerts = code[kept], alerts.take(kept)
+        if not len(alerts):  # most exposures, if few alerts pass the cuts
+            return Added(alerts, moved)
         rows = np.sort(survey.not_stored(alerts.alert_id))
-        new = alerts.take(rows).with_first_detection(survey.objects.first_us_of(code[rows]))
-        survey.objects.store(code[rows], new)
+        if len(rows) < len(alerts):
+            code, alerts = code[rows], alerts.take(rows)
+        new = alerts.with_first_detection(survey.objects.first_us_of(code))
+        survey.objects.store(code, new)
         survey.store(new)
-        return Added(new, tuple((alerts.survey, name) for name in moved))
+        return Added(new, moved)
 
     def note(self, alerts: Alerts) -> tuple[ObjectKey, ...]:
         """Learn of detections that are not stored; returns what `Added.moved` tells of `add`."""

@@ -371,17 +371,15 @@ class Objects:
         codes = self._table.codes(names, keys)
         while len(missing := np.flatnonzero(codes < 0)):
             # Should two names have one key, the second is still missing then, and comes next.
-            _, first, of_first = np.unique(keys[missing], return_index=True, return_inverse=True)
-            rows = missing[np.sort(first)]
+            first, of_first = _in_order_of_appearance(keys[missing])
+            rows = missing[first]
             self._reserve(self._used + len(rows), names.dtype.itemsize)
             new = self._used + np.arange(len(rows))
             self._table.columns.name[new] = names[rows]
             self._table.enter(keys[rows], new)
             self._used += len(rows)
-            rank = np.empty(len(first), np.int64)
-            rank[np.argsort(first)] = new
-            same = names[missing] == names[missing[first]][of_first]
-            codes[missing[same]] = rank[of_first[same]]
+            same = names[missing] == names[rows][of_first]
+            codes[missing[same]] = new[of_first[same]]
         return codes
 
     def _reserve(self, size: int, width: int) -> None:
@@ -401,6 +399,19 @@ class Objects:
             rows = np.arange(start, min(start + _REBUILT_AT_ONCE, self._used))
             table.enter(keys_of(columns.name[rows]), rows)
         self._table = table
+
+
+def _in_order_of_appearance(keys: Keys) -> tuple[Ints, Ints]:
+    """Where each different key stands first, and which of these each key is, shape (n,)."""
+    ordered = np.sort(keys)
+    if (ordered[1:] != ordered[:-1]).all():  # as nearly always: an exposure sees an object once
+        every = np.arange(len(keys))
+        return every, every
+    _, first, of_first = np.unique(keys, return_index=True, return_inverse=True)
+    appearance = np.argsort(first)
+    rank = np.empty(len(first), np.int64)
+    rank[appearance] = np.arange(len(first))
+    return first[appearance], rank[of_first]
 
 
 def _bounded(names: Names) -> Names:

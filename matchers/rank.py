@@ -39,6 +39,8 @@ def rank(coincidences: Iterable[Coincidence]) -> list[Coincidence]:
 
 def by_nearness(coincidences: Sequence[Coincidence], weight: Array) -> Ints:
     """Places of coincidences of one trigger, the greatest weight first; those of equal weight as `rank` has them."""
+    if len(coincidences) == 1:  # as of most triggers
+        return np.zeros(1, np.int64)
     told = np.array([(abs(c.delta_t_s), c.credible_level, -c.overlap) for c in coincidences]).T
     keys = np.vstack([told, -weight])
     order = np.lexsort(keys)

@@ -96,7 +96,9 @@ class Texts:
 
     def lengths(self) -> Ints:
         """Bytes of each text, shape (n,)."""
-        return np.asarray(np.diff(self.end.astype(np.int64), prepend=0), np.int64)
+        lengths = self.end.astype(np.int64)
+        lengths[1:] -= self.end[:-1].astype(np.int64)  # np.diff takes three times as long
+        return lengths
 
 
 @dataclass(frozen=True, slots=True, eq=False)

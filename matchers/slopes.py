@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from schemas.records import Measurement
@@ -42,6 +42,8 @@ class Line:
         Of its points, since the trigger.
     leverages_per_d
         What each point's magnitude counts in the slope: the slope is the sum of both's products.
+    after_rise
+        Whether its first point is a peak, up to which the source rose.
     """
 
     band: str
@@ -49,6 +51,7 @@ class Line:
     mag_per_d_err: float
     times_d: tuple[float, ...]
     leverages_per_d: tuple[float, ...]
+    after_rise: bool = False
 
     @property
     def span_d(self) -> float:
@@ -105,7 +108,7 @@ def newest_line(band: str, points: Sequence[Point]) -> Line | None:
     peak = min(range(len(points)), key=[point.mag for point in points].__getitem__)
     rise, rest = line(band, points[: peak + 1]), line(band, points[peak:])
     if rise is not None and rest is not None and rise.mag_per_d < -_RISE_ERRS * rise.mag_per_d_err:
-        return rest
+        return replace(rest, after_rise=True)
     return whole
 
 

@@ -25,6 +25,8 @@ _DECAY_INDEX, _DECAY_INDEX_SIGMA = 1.2, 0.5
 _DECAY_INDEX_RANGE = (0.5, 2.5)
 """Of afterglows: normal, cut off. The flatter ones are plateaus, the steeper ones are past the jet break (Kann et al.
 2010, ApJ 720, 1513)."""
+_AFTERGLOW_RISES_D = 0.5
+"""How long they rise, on average: minutes to hours (Liang et al. 2010, ApJ 725, 2209), seldom days (GRB 970508)."""
 
 _KILONOVA_PACE = {"u": 2.0, "g": 1.5, "r": 1.0, "i": 0.7, "z": 0.55, "y": 0.45}
 """How fast AT2017gfo faded in each band, in units of r (Villar et al. 2017, ApJ 851, L21)."""
@@ -47,7 +49,9 @@ _SUPERNOVA_ERR_MAG_PER_D, _SUPERNOVA_ERR = 0.04, 0.3
 """Which is a rough description."""
 
 _COLOUR_RANGE_MAG = (-3.0, 5.0)
-_UNRELATED_COLOUR = (0.1, 0.35)
+_AFTERGLOW_COLOUR = (0.3, 0.15, 0.35)
+"""Mode of g - r, and scatter below and above it."""
+_UNRELATED_COLOUR = (0.08, 0.25)
 """Mean and scatter of g - r: 22 new objects among real ZTF packets have 0.08 and -0.14 to 0.26 (16 and 84 %)."""
 
 _LIMITS_SCATTER_MAG = 0.7
@@ -124,21 +128,26 @@ def rate_terms(lines: Sequence[Line], background: RateHistogram) -> dict[SourceC
 def colour_terms(g_minus_r: float, err_mag: float, time_d: float) -> dict[SourceClass, float]:
     """Logarithm of the likelihood ratio of each class to the background, of a colour g - r so long after the trigger.
 
-    Afterglows have 0.2 to 0.7 after extinction; kilonovae redden by half a magnitude a day (AT2017gfo, Villar et al.
-    2017); young supernovae are about as blue as what is unrelated.
+    Afterglows have that of synchrotron light, about 0.3 (Simon et al. 2001, A&A 377, 450), and are reddened by dust, by
+    some tenths; what is bluer is seldom one (Ho et al. 2022, ApJ 938, 85). Kilonovae redden by half a magnitude a day
+    (AT2017gfo, Villar et al. 2017); young supernovae are about as blue as what is unrelated.
     """
     least, largest = _COLOUR_RANGE_MAG
     colour = min(max(g_minus_r, least), largest)
     unknown = OUTLIERS / (largest - least)
 
-    def log_likelihood(mean: float, scatter: float) -> float:
-        sigma = math.hypot(scatter, err_mag)
-        return math.log((1 - OUTLIERS) * math.exp(_log_normal(colour - mean, sigma)) + unknown)
+    def log_likelihood(mean: float, scatter: float, redder: float | None = None) -> float:
+        """Normal, or of two halves that meet in the mode."""
+        redder = scatter if redder is None else redder
+        sigma = math.hypot(scatter if colour < mean else redder, err_mag)
+        # Each half has the share in the probability that makes them meet; far away from both it makes no difference.
+        share = 2.0 * sigma / (math.hypot(scatter, err_mag) + math.hypot(redder, err_mag))
+        return math.log((1 - OUTLIERS) * share * math.exp(_log_normal(colour - mean, sigma)) + unknown)
 
     unrelated = log_likelihood(*_UNRELATED_COLOUR)
     reddened = 0.5 * min(max(time_d, 0.0), 4.0) - 0.15
     return {
-        SourceClass.AFTERGLOW: log_likelihood(0.45, 0.25) - unrelated,
+        SourceClass.AFTERGLOW: log_likelihood(*_AFTERGLOW_COLOUR) - unrelated,
         SourceClass.KILONOVA: log_likelihood(reddened, 0.35) - unrelated,
         SourceClass.SUPERNOVA: log_likelihood(0.15, 0.30) - unrelated,
     }
@@ -209,7 +218,8 @@ def _over(log_likelihood: float, log_unknown: float) -> float:
 
 def _afterglow(seen: _Rates, decays: Sequence[float]) -> float:
     index, err, log_scale = seen.scaled(decays)
-    return log_scale + _log_of_truncated(index, err)
+    risen_d = max([line.times_d[0] for line in seen.lines if line.after_rise], default=0.0)
+    return log_scale + _log_of_truncated(index, err) - max(risen_d, 0.0) / _AFTERGLOW_RISES_D
 
 
 def _log_of_truncated(index: float, err: float) -> float:

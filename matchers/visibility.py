@@ -29,6 +29,9 @@ _DEPTH_STEP_MAG = 0.1
 _AFTERGLOW_INDEX, _AFTERGLOW_INDEX_SCATTER = 1.2, 0.3
 _JET_BREAK_D, _STEEPENING = 1.5, 0.9
 """After the jet break they fade faster by so much in the index (Zeh, Klose & Kann 2006, ApJ 637, 889)."""
+_DARK_FAINTER_MAG = 3.0
+"""Dark afterglows are behind dust for the most part, A_V of half a magnitude to a few at redshifts of 1 to 3, and few
+are too far to be seen (Greiner et al. 2011, A&A 526, A30): so early on many of them are bright enough."""
 _KILONOVA_PEAK_D, _KILONOVA_APPEARS_D, _KILONOVA_FADES_MAG_PER_D = 0.5, 0.1, 1.0
 """AT2017gfo in r: at 0.5 d at its peak, then 1 mag/d (Villar et al. 2017, ApJ 851, L21)."""
 _SUPERNOVA_PEAKS_D = 15.0
@@ -50,7 +53,9 @@ class CounterpartOptions(BaseModel):
         description="Of the neutrinos from space so many have a source in reach (Stein et al. 2023, MNRAS 521, 5046).",
     )
     afterglows_bright: Fraction = Field(
-        0.7, description="Of the afterglows so many are not dark (Greiner et al. 2011, A&A 526, A30)."
+        0.7,
+        description="Of the afterglows so many are not dark (Greiner et al. 2011, A&A 526, A30); the others are 3 mag "
+        "fainter.",
     )
     afterglow_mag: Magnitude = Field(
         20.5, description="Of these, mean magnitude one day after the burst (Kann et al. 2010, ApJ 720, 1513)."
@@ -110,7 +115,8 @@ class Visibility:
         """
         by_then = np.maximum.accumulate(self.appeared(delay_d) * visited, axis=1)
         missed_again = np.where(visited, 1.0 - self.found, 1.0)
-        chances = np.diff(by_then, axis=1, prepend=0.0)
+        chances = by_then.copy()
+        chances[:, 1:] -= by_then[:, :-1]
         for visit in range(1, len(delay_d)):
             chances[:, visit] += chances[:, visit - 1] * missed_again[visit - 1]
         chances *= self.found * visited
@@ -122,12 +128,15 @@ def _tables(options: CounterpartOptions, depth_mag: float, distance_mpc: float) 
     """Fractions that have appeared and that are bright, by class and step of delay."""
     days, always = _DELAYS_D, np.ones(len(_DELAYS_D))
     log_days = np.log10(days)
-    afterglow = _brighter(
-        depth_mag,
+    afterglow_mag = (
         options.afterglow_mag
         + 2.5 * _AFTERGLOW_INDEX * log_days
-        + 2.5 * _STEEPENING * np.log10(np.maximum(days / _JET_BREAK_D, 1)),
-        np.hypot(options.afterglow_scatter_mag, 2.5 * _AFTERGLOW_INDEX_SCATTER * log_days),
+        + 2.5 * _STEEPENING * np.log10(np.maximum(days / _JET_BREAK_D, 1))
+    )
+    afterglow_scatter_mag = np.hypot(options.afterglow_scatter_mag, 2.5 * _AFTERGLOW_INDEX_SCATTER * log_days)
+    afterglow, dark = (
+        _brighter(depth_mag, afterglow_mag + fainter_mag, afterglow_scatter_mag)
+        for fainter_mag in (0.0, _DARK_FAINTER_MAG)
     )
     peak_mag = options.kilonova_absolute_mag + 5 * math.log10(distance_mpc) + 25
     fainter = _KILONOVA_FADES_MAG_PER_D * np.maximum(days - _KILONOVA_PEAK_D, 0)
@@ -141,7 +150,7 @@ def _tables(options: CounterpartOptions, depth_mag: float, distance_mpc: float) 
         SourceClass.SUPERNOVA: supernova,
     }
     bright = {
-        SourceClass.AFTERGLOW: options.afterglows_bright * afterglow,
+        SourceClass.AFTERGLOW: options.afterglows_bright * afterglow + (1 - options.afterglows_bright) * dark,
         SourceClass.KILONOVA: kilonova,
         SourceClass.SUPERNOVA: options.supernovae_bright * always,
     }

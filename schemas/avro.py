@@ -108,7 +108,10 @@ class _KnownHeaders:
         self._last: tuple[_Header, ...] = ()
 
     def find(self, body: bytes, limits: AvroLimits) -> _Header | None:
-        return next((known for known in self._last if body.startswith(known.text) and known.limits == limits), None)
+        for known in self._last:
+            if body.startswith(known.text) and known.limits == limits:
+                return known
+        return None
 
     def keep(self, header: _Header) -> None:
         if len(header.text) <= _KNOWN_BYTES:

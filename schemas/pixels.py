@@ -9,8 +9,8 @@ from functools import cache
 
 import numpy as np
 from astropy import units as u
-from astropy.coordinates import Latitude, Longitude
-from cdshealpix import nested
+from astropy.coordinates import Longitude
+from cdshealpix import cdshealpix as compiled  # without `nested` around it, whose units take longer than the pixels
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
@@ -36,6 +36,8 @@ _MOST_BORDER_CELLS = 16_384
 _TABULATED_ORDER = 6
 """Centres of all cells up to this order are kept (1 MB): each call of the library starts a thread, which takes longer
 than to work out the centres of the few cells that a cover begins with."""
+_BASE_CELLS = 12
+_ONE_THREAD = np.uint16(1)
 
 
 def pixels_of(ra_deg: Array, dec_deg: Array) -> Pixels:
@@ -56,12 +58,22 @@ def pixels_of(ra_deg: Array, dec_deg: Array) -> Pixels:
         raise ValueError("a position is not finite")
     if np.abs(dec_deg).max() > 90:  # noqa: PLR2004 - degrees
         raise ValueError("a declination is outside [-90, 90] deg")
-    lon, lat = Longitude(ra_deg, u.deg, copy=False), Latitude(dec_deg, u.deg, copy=False)
-    return np.asarray(nested.lonlat_to_healpix(lon, lat, ORDER, num_threads=1), np.int64)
+    if ra_deg.min() < 0 or ra_deg.max() >= 360:  # noqa: PLR2004 - degrees
+        ra_deg = Longitude(ra_deg, u.deg).deg
+    pixel, across, up = np.empty(ra_deg.shape, np.uint64), np.empty(ra_deg.shape), np.empty(ra_deg.shape)
+    order = np.full(ra_deg.shape, ORDER, np.uint8)
+    compiled.lonlat_to_healpix(order, np.radians(ra_deg), np.radians(dec_deg), pixel, across, up, _ONE_THREAD)
+    return pixel.astype(np.int64)
 
 
 def cell_centres(cells: Pixels, order: int | NDArray[np.uint8]) -> tuple[Array, Array]:
-    """Right ascension and declination (deg) of the centres of NESTED cells. Shape (n,)."""
+    """Right ascension and declination (deg) of the centres of NESTED cells. Shape (n,).
+
+    Raises
+    ------
+    ValueError
+        If there is no such cell.
+    """
     if not cells.size:
         return np.zeros(0), np.zeros(0)
     if isinstance(order, int) and order <= _TABULATED_ORDER:
@@ -76,8 +88,13 @@ def _all_centres(order: int) -> tuple[Array, Array]:
 
 
 def _centres(cells: Pixels, order: int | NDArray[np.uint8]) -> tuple[Array, Array]:
-    lon, lat = nested.healpix_to_lonlat(cells.astype(np.uint64), np.asarray(order, np.uint8), num_threads=1)
-    return lon.deg, lat.deg
+    orders = np.full(cells.shape, order, np.uint8)
+    base = cells >> 2 * orders.astype(np.int64)
+    if base.min() < 0 or base.max() >= _BASE_CELLS:
+        raise ValueError(f"no cells of a sphere: they begin at {cells.min()} and end at {cells.max()}")
+    lon, lat = np.empty(cells.shape), np.empty(cells.shape)
+    compiled.healpix_to_lonlat(orders, cells.astype(np.uint64), 0.5, 0.5, lon, lat, _ONE_THREAD)
+    return np.degrees(lon), np.degrees(lat)
 
 
 def cell_radius_deg(order: int) -> float:

@@ -11,7 +11,7 @@ cells that are divided until what varies inside them is too little to matter.
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import reduce
+from functools import lru_cache, reduce
 from itertools import chain
 from typing import NamedTuple, TypeGuard
 
@@ -45,7 +45,7 @@ def overlap(one: SkyMap, other: SkyMap) -> float:
     """4 pi times the integral of both densities' product: 1 over unrelated ones on average, 0 without common sky."""
     if isinstance(one.shape, Fisher) and isinstance(other.shape, Fisher):
         return _fisher_overlap(one.shape, other.shape)
-    return 4 * math.pi * float(_common_cells([one, other]).integral.sum())
+    return 4 * math.pi * float(_common_cells((one, other)).integral.sum())
 
 
 def product(maps: Sequence[SkyMap]) -> SkyMap | None:
@@ -71,7 +71,7 @@ def product(maps: Sequence[SkyMap]) -> SkyMap | None:
     if len(circles) == len(maps):
         circle = _product_of_circles(circles)
         return None if circle is None else pictured(circle, circle.ra_deg, circle.dec_deg, model, warnings)
-    cells = _common_cells(maps)
+    cells = _common_cells(tuple(maps))
     if not cells.density.size:
         return None
     far = [skymap for skymap in maps if skymap.distance is not None]
@@ -175,8 +175,12 @@ _WHOLE_SKY = _Cells(np.arange(12) << 2 * ORDER, np.arange(1, 13) << 2 * ORDER, n
 _NOTHING = _WHOLE_SKY.take(np.zeros(12, bool))
 
 
-def _common_cells(maps: Sequence[SkyMap]) -> _Cells:
-    """Cells of the common sky, in order, with the product of all densities; without those where it is 0."""
+@lru_cache(maxsize=2)
+def _common_cells(maps: tuple[SkyMap, ...]) -> _Cells:
+    """Cells of the common sky, in order, with the product of all densities; without those where it is 0.
+
+    Kept for a moment: of two maps whose overlap is large, the product is asked for next.
+    """
     gridded = [_cells_of(skymap) for skymap in maps if skymap.shape is None]
     shapes = [skymap.shape for skymap in maps if skymap.shape is not None and not _is_circle(skymap.shape)]
     circles = [skymap.shape for skymap in maps if _is_circle(skymap.shape)]

@@ -89,7 +89,7 @@ class Fisher:
         else:
             # The circle lies between those that the terms would need alone.
             alone = [-math.log1p(level * math.expm1(-2 * kappa)) / kappa for kappa in self.kappas]
-            h = _solve(lambda x: float(self._within(np.float64(x))), level, min(alone), max(alone))
+            h = _solve(self._within_one, level, min(alone), max(alone))
         return 2 * math.pi * h * DEG2_PER_SR
 
     def versine_bounds(self, level: float) -> tuple[float, float]:
@@ -99,8 +99,8 @@ class Fisher:
         nothing is sure to lie within, the second above 2 where nothing is sure to lie beyond.
         """
         low, high = level - _LEVEL_ROUNDING, level + _LEVEL_ROUNDING
-        within = _solve(lambda x: float(self._within(np.float64(x))), low, 0.0, 2.0) if low > 0 else -1.0
-        beyond = _solve(lambda x: float(self._within(np.float64(x))), high, 0.0, 2.0) if high < 1 else 3.0
+        within = _solve(self._within_one, low, 0.0, 2.0) if low > 0 else -1.0
+        beyond = _solve(self._within_one, high, 0.0, 2.0) if high < 1 else 3.0
         return within, beyond
 
     def _versines_within(self, ra_deg: Array, dec_deg: Array, radius_deg: Array | float) -> tuple[Array, Array]:
@@ -115,11 +115,18 @@ class Fisher:
             density += weight * kappa / (-2 * np.pi * math.expm1(-2 * kappa)) * np.exp(-kappa * h)
         return density
 
-    def _within(self, h: Array | np.float64) -> Array:
+    def _within(self, h: Array) -> Array:
         held = np.zeros_like(h)
         for weight, kappa in zip(self.weights, self.kappas, strict=True):
             held = held + weight * np.expm1(-kappa * h) / math.expm1(-2 * kappa)
         return np.asarray(np.minimum(held, 1.0))
+
+    def _within_one(self, h: float) -> float:
+        """The same number, to the last digit, in half the time: bisections ask for many."""
+        held = 0.0
+        for weight, kappa in zip(self.weights, self.kappas, strict=True):
+            held += weight * float(np.expm1(-kappa * h)) / math.expm1(-2 * kappa)
+        return min(held, 1.0)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -37,7 +37,7 @@ from schemas.voevent_packet import (
     packet,
     written,
 )
-from schemas.voevent_what import MAX_TEXT, POSITION_RADIUS_ARCSEC, add_details, add_what
+from schemas.voevent_what import MAX_TEXT, POSITION_RADIUS_ARCSEC, add_as_fit, add_details, add_what
 
 __all__ = ["NAMESPACE", "SCHEMA_URL", "VoeventAuthor", "is_ivorn", "ivorn_of", "voevent_bytes"]
 
@@ -80,7 +80,13 @@ def voevent_bytes(coincidence: Coincidence, author: VoeventAuthor) -> bytes:
     _why(root, document)
     _citations(root, coincidence, author)
     add(root, "Description", _sentence(document))
-    add_details(what, document, MAX_PACKET_BYTES - len(written(root)))
+    details = list(add_details(what, document))
+    whole = written(root)
+    if 2 * len(whole) <= MAX_PACKET_BYTES:  # so that they fit, however generously they are counted
+        return whole
+    for group in details:
+        what.remove(group)
+    add_as_fit(what, details, MAX_PACKET_BYTES - len(written(root)))
     return written(root)
 
 

@@ -100,20 +100,22 @@ def add_param(parent: etree._Element, name: str, value: Any, *, unit: str = "", 
     """A Param with all that a reader needs; none for a value that is unknown or empty."""
     if value is None or value in ("", []):
         return
-    data_type = "string"
+    data_type, text = "string", value
     if isinstance(value, bool):
         text = str(value).lower()
     elif isinstance(value, int | float):
         data_type = "int" if isinstance(value, int) else "float"
         text = repr(value)
-    elif isinstance(value, str):
-        text = value
-    else:
+    elif not isinstance(value, str):
         text = ", ".join(str(item) for item in value)
-    attributes = {"name": name, "value": text, "dataType": data_type, "ucd": ucd}
+    param = etree.SubElement(parent, "Param")
+    param.set("name", clean(name))
+    param.set("value", clean(text))
+    param.set("dataType", data_type)
+    param.set("ucd", ucd)
     if unit:
-        attributes["unit"] = unit
-    add(add(parent, "Param", **attributes), "Description", description)
+        param.set("unit", unit)
+    etree.SubElement(param, "Description").text = clean(description)
 
 
 def add_who(root: etree._Element, author: VoeventAuthor, date: str) -> None:

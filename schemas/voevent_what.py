@@ -5,7 +5,7 @@ classes, links) follows as one Group each, the most important first, as long as 
 packets of 100 kB, and the JSON form has everything.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any, Final
 
@@ -178,19 +178,19 @@ def add_what(root: etree._Element, document: Mapping[str, Any]) -> etree._Elemen
     return what
 
 
-def add_details(what: etree._Element, document: Mapping[str, Any], room_bytes: int) -> None:
-    """Add a group for each of what there may be any number of, until one does not fit into the room that is left."""
-    for group in _details(what, document):
+def add_as_fit(what: etree._Element, groups: Iterable[etree._Element], room_bytes: int) -> None:
+    """Add groups of details until one does not fit into the room that is left; each is counted as a bit too long."""
+    for group in groups:
         size = len(etree.tostring(group, pretty_print=True, encoding="UTF-8")) + _INDENT_BYTES * (2 + 3 * len(group))
         room_bytes -= size
         if room_bytes < 0:
-            what.remove(group)
             add(what, "Description", "There are more details than a packet can carry; the JSON form has all.")
             return
+        what.append(group)
 
 
-def _details(what: etree._Element, document: Mapping[str, Any]) -> Iterator[etree._Element]:
-    """Groups of details, the most important first; each is in the element when it is handed over."""
+def add_details(what: etree._Element, document: Mapping[str, Any]) -> Iterator[etree._Element]:
+    """Add a group for each of what there may be any number of, the most important first; they are returned."""
     trigger, source = document["trigger"], document["object"]
     if trigger["classification"]:
         yield _group_of_values(

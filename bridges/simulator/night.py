@@ -32,6 +32,8 @@ LAST_NIGHT = 9_200
 """The last night (in 2042) whose detections have numbers that fit 64 bits."""
 
 _TRIES = 5_000
+_LEAST_SPREAD_D = 0.5
+"""Events of a kind are spread over so much time, however short the plan is: two at once would be taken for one."""
 _WITH_SUPERNOVA = 1 / 30
 _REDDENING = 1.5
 """How much steeper a magnitude of dust in r makes a spectrum between r and g: by 0.45 mag of colour, as in the Small
@@ -167,7 +169,8 @@ def simulate(seed: int, plan: NightPlan | None = None) -> SimulatedNight:
     streams = (np.random.default_rng([seed, number]) for number in count())
     visits_random, noise, sky, events = islice(streams, 4)
     past_nights = int(np.ceil(plan.history_d))
-    visits = observe(visits_random, plan.start_us, range(-past_nights, plan.nights), plan.cadence_nights)
+    nights = range(-past_nights, plan.nights)
+    visits = observe(visits_random, plan.start_us, nights, plan.cadence_nights, plan.zone_deg)
     camera = Camera(noise, visits)
     scene = _Scene(events, plan, camera, _namer(plan.start_us))
     scene.happen()
@@ -326,7 +329,8 @@ class _Scene:
             raise ValueError(f"no {nature} of the wanted visibility in {_TRIES} tries: the plan asks for too much")
 
     def _event(self, from_d: float, to_d: float) -> Event:
-        time_us = self._plan.start_us + int(self._random.uniform(from_d, max(from_d, to_d)) * US_PER_DAY)
+        to_d = max(to_d, from_d + _LEAST_SPREAD_D)
+        time_us = self._plan.start_us + int(self._random.uniform(from_d, to_d) * US_PER_DAY)
         ra, dec = isotropic(self._random, 1)
         return Event(time_us, float(ra[0]), float(dec[0]))
 

@@ -22,6 +22,9 @@ class NightPlan:
         How many nights follow one another.
     cadence_nights
         A field is visited, once in g and once in r, every so many nights.
+    zone_deg
+        Fields within so much right ascension are due in the same nights, as a scheduler has it that saves slews (Bellm
+        et al. 2019, PASP 131, 068003); None if neighbours have different nights.
     history_d
         How far back the previous detections and limits in a packet reach (ZTF's own packets: 30 d).
     variables, supernovae, outbursts, asteroids, artefacts
@@ -58,6 +61,7 @@ class NightPlan:
     start: str = "2026-10-05"
     nights: int = 7
     cadence_nights: int = 2
+    zone_deg: float | None = None
     history_d: float = 14.0
     variables: int = 450
     supernovae: int = 1100
@@ -81,6 +85,8 @@ class NightPlan:
     drawn_from_night: float = 0.0
 
     def __post_init__(self) -> None:
+        if self.zone_deg is not None and not self.zone_deg > 0:
+            raise ValueError("the zones of a plan are wider than 0 deg")
         if self.nights < 1 or self.cadence_nights < 1 or self.history_d < 0:
             raise ValueError("a plan needs at least one night, a cadence of at least one night and history_d >= 0")
         us_from_iso(f"{self.start}T20:00:00")

@@ -109,7 +109,9 @@ class Visits:
         return dict(zip(numbers.tolist(), np.split(order, starts[1:]), strict=True))
 
 
-def observe(random: Generator, noon_us: int, nights: range, cadence_nights: int) -> Visits:
+def observe(
+    random: Generator, noon_us: int, nights: range, cadence_nights: int, zone_deg: float | None = None
+) -> Visits:
     """The visits of some nights.
 
     Parameters
@@ -118,8 +120,14 @@ def observe(random: Generator, noon_us: int, nights: range, cadence_nights: int)
         Local noon (20:00 UTC) before night 0.
     nights
         Which nights to observe; negative ones came before.
+    cadence_nights, zone_deg
+        As in `bridges.simulator.plan.NightPlan`.
     """
-    parts = [_one_night(random, noon_us + night * US_PER_DAY, night, cadence_nights) for night in nights]
+    group = np.arange(len(fields().ra_deg)) if zone_deg is None else (fields().ra_deg // zone_deg).astype(np.int64)
+    parts = [
+        _one_night(random, noon_us + night * US_PER_DAY, np.flatnonzero((group + night) % cadence_nights == 0))
+        for night in nights
+    ]
     columns = (np.concatenate(column) for column in zip(*parts, strict=True))
     return Visits(*columns)
 
@@ -156,9 +164,10 @@ def _days_since_2000(time_us: NDArray[np.int64] | int) -> Array:
     return np.asarray(time_us, np.int64) / US_PER_DAY + (JD_UNIX_EPOCH - 2_451_545.0)
 
 
-def _one_night(random: Generator, noon_us: int, night: int, cadence_nights: int) -> tuple[NDArray[np.number], ...]:
+def _one_night(random: Generator, noon_us: int, number: NDArray[np.int64]) -> tuple[NDArray[np.number], ...]:
+    """The visits to fields of these numbers."""
     dusk_us, dawn_us = _dark_hours(noon_us)
-    due, across = _due_fields(night, cadence_nights, dusk_us, dawn_us)
+    due, across = _due_fields(number, dusk_us, dawn_us)
     block_us = 2 * _BLOCK_FIELDS * _EXPOSURE_AND_OVERHEAD_S * US_PER_S
     rows: list[tuple[int, int, int]] = []
     free_us = dusk_us
@@ -171,14 +180,14 @@ def _one_night(random: Generator, noon_us: int, night: int, cadence_nights: int)
                     rows.append((int(us_from_jd_utc(julian_date(free_us))), int(due_field), fid))
                 free_us += _EXPOSURE_AND_OVERHEAD_S * US_PER_S
     table = np.array(rows, np.int64).reshape(-1, 3)
-    time_us, number, filters = table.T
-    altitude = altitude_deg(time_us, fields().ra_deg[number], fields().dec_deg[number])
+    time_us, visited, filters = table.T
+    altitude = altitude_deg(time_us, fields().ra_deg[visited], fields().dec_deg[visited])
     up = altitude >= _ALTITUDE_MIN_DEG
     air_mass = 1.0 / np.sin(np.radians(np.maximum(altitude, _ALTITUDE_MIN_DEG)))
     zenith = np.where(filters == G, _ZENITH_LIMIT_MAG[G], _ZENITH_LIMIT_MAG[R])
     extinction = np.where(filters == G, _EXTINCTION_MAG[G], _EXTINCTION_MAG[R])
     limit = zenith - extinction * (air_mass - 1.0) + random.normal(0.0, _LIMIT_SCATTER_MAG, len(table))
-    return time_us[up], number[up], filters[up], limit[up]
+    return time_us[up], visited[up], filters[up], limit[up]
 
 
 def _dark_hours(noon_us: int) -> tuple[int, int]:
@@ -188,10 +197,9 @@ def _dark_hours(noon_us: int) -> tuple[int, int]:
     return int(dark[0]), int(dark[-1])
 
 
-def _due_fields(night: int, cadence_nights: int, dusk_us: int, dawn_us: int) -> tuple[NDArray[np.int64], Array]:
-    """Fields to visit in a night from west to east, and at which fraction of the night each is due."""
+def _due_fields(number: NDArray[np.int64], dusk_us: int, dawn_us: int) -> tuple[NDArray[np.int64], Array]:
+    """Those of these fields that are up in a night, from west to east, and at which fraction of it each is due."""
     sky = fields()
-    number = np.flatnonzero((np.arange(len(sky.ra_deg)) + night) % cadence_nights == 0)
     dusk_lst = float(sidereal_time_deg(dusk_us))
     turned_deg = (dawn_us - dusk_us) / US_PER_DAY * 360.9856
     east_deg = (sky.ra_deg[number] - (dusk_lst - _HOUR_ANGLE_MAX_DEG)) % 360.0

@@ -11,8 +11,9 @@ from numpy.typing import ArrayLike, NDArray
 
 Array = NDArray[np.float64]
 
-RELIABILITY_EDGES: Final = (0.0, 0.001, 0.01, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.7, 0.9, 1.0)
-"""Most candidates are unlikely and few are nearly certain, so bins are narrow at both ends."""
+RELIABILITY_EDGES: Final = (0.0, 0.001, 0.01, 0.1, 0.5, 1.0)
+"""Most candidates are unlikely, so bins are narrow at the lower end. The upper ones are as wide as it takes to fill
+them, with some six entries from four simulated weeks."""
 ENOUGH: Final = 50
 """Bins with fewer entries are shown and not judged."""
 TOLERANCE: Final = 0.05

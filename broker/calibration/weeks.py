@@ -32,11 +32,12 @@ from schemas.times import US_PER_DAY, datetime_from_us, us_from_iso
 WEEKS_A_SPAN: Final = 4
 """A span is simulated as a whole, so that windows of 20 days fit in, and the background is measured in it."""
 _FIRST_START: Final = "2026-01-05"
-_LOOK_EVERY_D: Final = 3.5
+_LOOK_EVERY_D: Final = 7.0
 _STARS_A_FIELD: Final = 80
 """Four or more in each cell in which the background is counted, so that no visit goes unnoticed."""
 _PLAN: Final = NightPlan(
     nights=7 * WEEKS_A_SPAN,
+    zone_deg=30.0,
     variables=50,
     supernovae=7600,
     outbursts=2400,
@@ -56,9 +57,12 @@ _PLAN: Final = NightPlan(
     neutrinos_drawn=40,
     drawn_from_night=4.0,
 )
-"""The demo's sky for four weeks, with less of what the cuts never keep, and events as they come: four times as many as
-in reality, so that weeks yield enough of them. Their counterparts are one in a hundred of the new objects that others
-meet by chance, and that the background is measured of."""
+"""The demo's sky for four weeks, with less of what the cuts never keep, and events as they come: four times as many
+bursts as in reality, so that weeks yield enough of them."""
+_SHARES: Final = 4
+"""So many engines search a span one after the other, each with a share of the events and of their counterparts, about
+as many as there really are: more would be joined with each other by chance, and what is unrelated would be measured in
+a sky that is full of counterparts."""
 
 
 def plan_of(span: int) -> NightPlan:
@@ -79,15 +83,30 @@ def search_span(config: Config, folder: Path, seed: int, plan: NightPlan) -> lis
     stars = night.known_stars(_STARS_A_FIELD)
     alerts = Alerts.concatenate([night.columns(), stars])
     alerts = alerts.take(np.argsort(alerts.time_us, kind="stable"))
-    truth = Truth(night, config, alerts)
-    engine = make_engine(config, make_matchers(config, folder), "starcross calibrate")
+    heard = list(heard_of(night, config, folder))
+    shares = shares_of(night, heard)
     end_us = plan.start_us + plan.nights * US_PER_DAY
     step_us = round(_LOOK_EVERY_D * US_PER_DAY)
     looks_us = range(end_us, plan.start_us + step_us, -step_us)[::-1]
     found: list[Searched] = []
-    for time_us in play(engine, [alerts], list(heard_of(night, config, folder)), looks_us):
-        found += looked(engine, time_us, truth)
+    for share in range(_SHARES):
+        others = [one.object_id for one in night.injections if shares[one.trigger_id] != share]
+        of_share = alerts.take(~np.isin(alerts.object_id, np.array(others or [""])))
+        truth = Truth(night, config, of_share)
+        engine = make_engine(config, make_matchers(config, folder), "starcross calibrate")
+        notices = [one for one in heard if shares.get(one.notice.trigger_id or "", share) == share]
+        for time_us in play(engine, [of_share], notices, looks_us):
+            found += looked(engine, time_us, truth)
     return found
+
+
+def shares_of(night: SimulatedNight, heard: Sequence[Heard]) -> dict[str, int]:
+    """In which share of a span each trigger is, by its id; those of one object are in the same one."""
+    objects = {one.object_id: None for one in night.injections}
+    of_object = {name: number % _SHARES for number, name in enumerate(objects)}
+    shares = {one.trigger_id: of_object[one.object_id] for one in night.injections}
+    alone = {name: None for one in heard if (name := one.notice.trigger_id) is not None and name not in shares}
+    return shares | {name: number % _SHARES for number, name in enumerate(alone)}
 
 
 def heard_of(night: SimulatedNight, config: Config, folder: Path) -> Iterator[Heard]:

@@ -11,8 +11,9 @@ import pytest
 from structlog.testing import capture_logs
 
 from bridges.emit import Positions
+from broker.audience import Audience
 from broker.config import load_config
-from broker.pipeline import Audience, Pipeline, make_engine
+from broker.pipeline import Pipeline, make_engine
 from broker.reader import Reader
 from broker.registry import make_matchers
 from broker.store.records import Batch, CoincidenceEntry, NoticeEntry

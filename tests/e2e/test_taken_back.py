@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bridges.folder import OutputFolder
+from broker.audience import Audience
 from broker.clocks import DataClock
 from broker.config import load_config
 from broker.inputs import issue_time_us
-from broker.pipeline import Audience, Pipeline, make_engine
+from broker.pipeline import Pipeline, make_engine
 from broker.reader import Reader
 from broker.registry import make_matchers
 from broker.replay import Progress, replay

@@ -63,7 +63,7 @@ def fink2021_pairs(
 
 def _circle(told: list[Notice]) -> tuple[int, SkyCoord, float] | None:
     """Time, centre and radius of the search for a gamma-ray burst; None if there is nothing to search."""
-    in_order = sorted(told, key=lambda n: (n.stage, n.serial, n.issued_us if n.issued_us is not None else -1, n.ivorn))
+    in_order = sorted(told, key=_place)
     if in_order[0].messenger is not Messenger.GAMMA_RAY or in_order[-1].kind is Kind.RETRACTION:
         return None
     time_us, place, real = None, None, None
@@ -84,6 +84,12 @@ def _circle(told: list[Notice]) -> tuple[int, SkyCoord, float] | None:
     else:
         radius = 3 * reported / math.sqrt(-2 * math.log(1 - place.containment))
     return time_us, SkyCoord(place.ra_deg * u.deg, place.dec_deg * u.deg), min(radius, 180.0)
+
+
+def _place(notice: Notice) -> tuple[int, int, int, bool, str]:
+    """Of several of one instant a retraction is the last."""
+    issued_us = notice.issued_us if notice.issued_us is not None else -1
+    return notice.stage, notice.serial, issued_us, notice.kind is Kind.RETRACTION, notice.ivorn
 
 
 def _is_good(batch: Alerts, row: int, carried: frozenset[str]) -> bool:

@@ -45,7 +45,7 @@ def test_a_young_store_has_the_fallback_of_its_survey_by_galactic_latitude():
 
 
 def test_what_was_measured_counts_as_much_as_its_numbers():
-    """By hand: one band of latitude, one neighbourhood of 16 cells, one night."""
+    """By hand: one band of latitude, one neighbourhood of 16 cells inside larger ones, one night."""
     near = np.flatnonzero(latitudes() > 60)[:1] // 16 * 16 + np.arange(16)
     coverage = Coverage()
     coverage.look(near << CELL_SHIFT, np.full(16, T0))
@@ -53,11 +53,21 @@ def test_what_was_measured_counts_as_much_as_its_numbers():
     exposure, fallback = 16 * CELL_DEG2, fallback_per_deg2_night("ztf")[-1]
     scaled = fallback * (48 + FALLBACK_OBJECTS) / (exposure * fallback + FALLBACK_OBJECTS)
     band = (48 + PRIOR_OBJECTS) / (exposure + PRIOR_OBJECTS / scaled)
-    expected = (48 + PRIOR_OBJECTS) / (exposure + PRIOR_OBJECTS / band)
+    around = [band]
+    for _ in range(3):
+        around.append((48 + PRIOR_OBJECTS) / (exposure + PRIOR_OBJECTS / around[-1]))
     made = Background.measured("ztf", coverage)
-    assert made.per_deg2_night[near] == pytest.approx(expected)
-    elsewhere = np.setdiff1d(np.flatnonzero(latitudes() > 41), near)
-    assert made.per_deg2_night[elsewhere] == pytest.approx(band)
+    assert made.per_deg2_night[near] == pytest.approx(around[3])
+    order_2, order_1 = near[0] // 64 * 64 + np.arange(64), near[0] // 256 * 256 + np.arange(256)
+    inside = latitudes() > 41
+    for cells, inner, rate in (
+        (order_2, near, around[2]),
+        (order_1, order_2, around[1]),
+        (np.arange(CELLS), order_1, band),
+    ):
+        elsewhere = np.setdiff1d(cells[inside[cells]], inner)
+        assert len(elsewhere)
+        assert made.per_deg2_night[elsewhere] == pytest.approx(rate)
     assert made.models(near[:1])[0] == (
         "48 new objects in 54 deg2 x nights at |b| 40 to 90 deg, of 48 anywhere in 1 nights, those nearby weighted, "
         "uncertain by 13 %; fallback 0.01 per deg2 and night counts as 1 object"

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from matchers import assessing as assessing_module
-from matchers import engine as engine_module
+from matchers import openings
 from matchers import verdicts as verdicts_module
 from matchers.cuts import Cuts
 from matchers.engine import Engine
@@ -454,8 +454,8 @@ def test_what_stands_in_the_end_does_not_depend_on_what_happens_between_the_step
     ]
     shuffle.shuffle(waiting)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(engine_module, "_FOUND_AT_ONCE", 3)
-        patch.setattr(engine_module, "_JUDGED_AT_ONCE", 2)
+        patch.setattr(openings, "_FOUND_AT_ONCE", 3)
+        patch.setattr(openings, "_JUDGED_AT_ONCE", 2)
         patch.setattr(verdicts_module, "_WITHDRAWN_AT_ONCE", 1)
         patch.setattr(assessing_module, "_AT_ONCE", 2)
         while waiting or running:

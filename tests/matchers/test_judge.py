@@ -12,7 +12,7 @@ from schemas.localisation import Cone
 from schemas.records import Alerts, Message, Provenance, State
 from tests.matchers.made import DAY, T0, alerts_of, cone, notice_of, trigger_of
 
-GRB = build_matcher("grb", "grb", {})
+GRB = build_matcher("grb", "grb", {"level": 0.9})
 MADE_BY = Provenance("starcross 0", "abc", ("from outside",))
 TRIGGER = trigger_of(
     notice_of(

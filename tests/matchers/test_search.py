@@ -21,6 +21,7 @@ SPAN = {
     "neutrino": (-DAY, 20 * DAY),
     "xray": (-DAY, 10 * DAY),
 }
+LEVEL = {"grb": 0.95, "gw": 0.9, "neutrino": 0.9, "xray": 0.9}
 
 
 def trigger(of_kind: str, **fields: object):
@@ -43,8 +44,8 @@ class TestEachKind:
         assert (window.start_us - T0, window.end_us - T0) == SPAN[kind]
         assert matcher(kind).name == "mine"
 
-    def test_its_default_region_holds_nine_tenths(self, kind):
-        window = matcher(kind).window(trigger(kind, localisation=cone(10, 0, 2.0, 0.9)))
+    def test_its_default_region_holds_so_much(self, kind):
+        window = matcher(kind).window(trigger(kind, localisation=cone(10, 0, 2.0, LEVEL[kind])))
         assert window is not None
         alerts = alerts_of(
             [{"id": 1, "obj": "a", "t": T0, "ra": 10, "dec": dec} for dec in (1.9999, 2.0001)],

@@ -83,11 +83,13 @@ def test_after_a_rise_and_a_fade_the_line_is_that_since_the_brightest():
     assert found is not None
     assert found.times_d == (2.0, 3.0, 4.0)
     assert found.mag_per_d == pytest.approx(0.5)
+    assert found.after_rise
     # While it rises, and once it only fades, all points count.
     for points in (rise, rise[2:] + fade, [*rise, Point(2.01, 19.1, 0.1)]):
         found = newest_line("g", points)
         assert found is not None
         assert len(found.times_d) == len(points)
+        assert not found.after_rise
 
 
 def test_noise_is_no_peak():

@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -157,10 +158,34 @@ def test_colours_of_each_class():
 
 
 def test_a_colour_by_hand():
-    # Normal densities around 0.45 +- 0.25 and 0.1 +- 0.35, with 3 % of outliers over 8 mag.
-    here = 0.97 * math.exp(-0.5 * (0.25 / 0.25) ** 2) / 0.25 / math.sqrt(2 * math.pi) + 0.03 / 8
-    there = 0.97 * math.exp(-0.5 * (0.10 / 0.35) ** 2) / 0.35 / math.sqrt(2 * math.pi) + 0.03 / 8
-    assert colour_terms(0.2, 0.0, 1.0)[AFTERGLOW] == pytest.approx(math.log(here / there))
+    # Halves of normal densities that meet at 0.3, with 0.15 below and 0.35 above, and a normal one around 0.08 +- 0.25;
+    # both with 3 % of outliers over 8 mag.
+    for colour, in_sigma in ((0.0, 0.3 / 0.15), (0.2, 0.1 / 0.15), (0.3, 0.0), (1.0, 0.7 / 0.35)):
+        here = 0.97 * math.exp(-0.5 * in_sigma**2) / 0.25 / math.sqrt(2 * math.pi) + 0.03 / 8
+        there = 0.97 * math.exp(-0.5 * ((colour - 0.08) / 0.25) ** 2) / 0.25 / math.sqrt(2 * math.pi) + 0.03 / 8
+        assert colour_terms(colour, 0.0, 1.0)[AFTERGLOW] == pytest.approx(math.log(here / there))
+
+
+@pytest.mark.parametrize("err", [0.0, 0.1, 1.0])
+def test_colours_of_afterglows_are_as_likely_in_all(err):
+    colours = np.linspace(-3.0, 5.0, 4001)
+    unrelated = 0.97 * np.exp(-0.5 * ((colours - 0.08) / math.hypot(0.25, err)) ** 2)
+    unrelated = unrelated / math.hypot(0.25, err) / math.sqrt(2 * math.pi) + 0.03 / 8
+    ratios = [math.exp(colour_terms(float(colour), err, 1.0)[AFTERGLOW]) for colour in colours]
+    assert np.trapezoid(ratios * unrelated, colours) == pytest.approx(1.0, abs=0.01)
+
+
+def test_what_rose_for_days_before_it_faded_is_no_afterglow():
+    fading = [straight(0.11, 0.01, (8.0, 16.0))]
+    assert rate_terms(fading, FALLBACK)[AFTERGLOW] > 1
+    risen = [replace(fading[0], after_rise=True)]
+    terms = rate_terms(risen, FALLBACK)
+    assert terms[AFTERGLOW] < -2
+    assert terms[SUPERNOVA] == rate_terms(fading, FALLBACK)[SUPERNOVA]
+    # Within the first hours they may still rise.
+    early = straight(2.5, 0.2, (0.05, 0.2))
+    rose = rate_terms([replace(early, after_rise=True)], FALLBACK)[AFTERGLOW]
+    assert rose == pytest.approx(rate_terms([early], FALLBACK)[AFTERGLOW], abs=0.15)
 
 
 @given(FINITE, st.floats(0, 1e300), st.floats(-1e13, 1e13))

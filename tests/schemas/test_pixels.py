@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from astropy import units as u
-from astropy.coordinates import SkyCoord
+from astropy.coordinates import Latitude, Longitude, SkyCoord
 from cdshealpix import nested
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -46,6 +46,24 @@ def test_a_pixel_is_where_its_position_is(ra: float, dec: float) -> None:
     for order in (0, 5, 13, ORDER):
         centre = cell_centres(pixel >> 2 * (ORDER - order), order)
         assert oracle_deg(*centre, ra, dec)[0] <= cell_radius_deg(order)
+
+
+def test_pixels_and_centres_are_those_of_the_librarys_documented_functions() -> None:
+    rng = np.random.default_rng(5)
+    ra, dec = rng.uniform(-720, 720, 5000), rng.uniform(-90, 90, 5000)
+    lon, lat = Longitude(ra, u.deg), Latitude(dec, u.deg)
+    assert np.array_equal(pixels_of(ra, dec), nested.lonlat_to_healpix(lon, lat, ORDER).astype(np.int64))
+    orders = rng.integers(pixels._TABULATED_ORDER + 1, ORDER + 1, 5000).astype(np.uint8)
+    cells = rng.integers(0, PIXEL_COUNT, 5000) >> 2 * (ORDER - orders.astype(np.int64))
+    for some, order in ((cells, orders), (cells[orders == 9], 9)):
+        lon, lat = nested.healpix_to_lonlat(some.astype(np.uint64), np.full(len(some), order, np.uint8))
+        assert all(map(np.array_equal, cell_centres(some, order), (lon.deg, lat.deg)))
+
+
+@pytest.mark.parametrize("cell", [-1, 12 << 2 * 20])
+def test_there_are_no_centres_of_what_is_no_cell(cell: int) -> None:
+    with pytest.raises(ValueError, match="no cells of a sphere"):
+        cell_centres(np.array([0, cell]), 20)
 
 
 def test_right_ascension_wraps() -> None:

@@ -83,3 +83,13 @@ def test_a_field_comes_every_second_night_in_g_and_then_in_r(visits):
 def test_a_julian_date_survives_the_packet(visits):
     time_us = int(visits.time_us[7])
     assert int(us_from_jd_utc(julian_date(time_us))) == time_us
+
+
+def test_fields_of_a_zone_are_due_in_the_same_nights():
+    found = observe(np.random.default_rng(3), PLAN.start_us, range(4), 2, zone_deg=30.0)
+    night = (found.time_us - PLAN.start_us) // US_PER_DAY
+    zone = fields().ra_deg[found.field] // 30.0
+    nights_of = {int(each): {int(n) % 2 for n in night[zone == each]} for each in np.unique(zone)}
+    assert len(nights_of) > 6
+    assert all(len(of_zone) == 1 for of_zone in nights_of.values())
+    assert {min(of_zone) for of_zone in nights_of.values()} == {0, 1}
