@@ -55,7 +55,7 @@ class Hub:
         """How far each listener has come who follows what is in memory."""
         self._moved = asyncio.Event()
         self._closed = False
-        self._stored = asyncio.Event()
+        self._stored, self._begun = asyncio.Event(), asyncio.Event()
         self._waiting: dict[asyncio.Future[bool], None] = {}
         """Those who know all that is in memory; each is told by its future that there is more."""
         self._queue: deque[asyncio.Future[bool]] = deque()
@@ -76,17 +76,20 @@ class Hub:
         self._stored.set()
 
     async def run(self) -> None:
-        """Read what is stored, as it is, until cancelled."""
-        self._before = self._last = self._part_before = await self._questions.last()
+        """Read what is stored, as it is, until cancelled; started again, it goes on where it was."""
+        if not self._begun.is_set():
+            self._before = self._last = self._part_before = await self._questions.last()
+            self._begun.set()
         while True:
-            await self._stored.wait()
-            self._stored.clear()
             while await self._read_on():
                 pass
+            await self._stored.wait()
+            self._stored.clear()
 
     async def close(self) -> None:
         """Send everybody away."""
         self._closed = True
+        self._begun.set()
         self._wake()
 
     async def follow(
@@ -109,6 +112,7 @@ class Hub:
         """
         takes_all, after = wanted.is_open, wanted.after
         with self._listening(choosy=not takes_all):
+            await self._begun.wait()  # until then nobody knows what is in memory
             while after < self._before and not self._closed:
                 asked, known = replace(wanted, after=after, newest=False), self._last
                 page = await self._questions.coincidences(asked, principal, READ_AT_ONCE)

@@ -107,6 +107,46 @@ async def test_catching_up_takes_several_pages_and_keeps_the_filter(tmp_path, mo
         await one.end()
 
 
+async def test_who_comes_before_it_begins_misses_nothing(tmp_path):
+    async with kept(tmp_path, some(0, 3)) as store:
+        hub = Hub(store.questions, most=10, kept=100)
+        listeners = [Listener(hub, wanted=Filter(after=after, newest=False)) for after in (0, 3)]
+        await until(lambda: hub.listeners == 2)
+        await store.keep(*some(3, 2))
+        hub.stored()
+        running = asyncio.create_task(hub.run())
+        await until(lambda: [one.seen for one in listeners] == [[1, 2, 3, 4, 5], [4, 5]])
+        for task in (running, *(one.task for one in listeners)):
+            task.cancel()
+            await asyncio.wait([task])
+
+
+async def test_reading_that_failed_goes_on_where_it_was(tmp_path, monkeypatch):
+    async with kept(tmp_path) as store:
+        hub, read = Hub(store.questions, most=10, kept=100), store.questions.coincidences
+        running = asyncio.create_task(hub.run())
+        one = Listener(hub)
+        await store.keep(*some(0, 2))
+        hub.stored()
+        await until(lambda: one.seen == [1, 2])
+
+        async def failing(*_):
+            raise OSError("no disk")
+
+        monkeypatch.setattr(store.questions, "coincidences", failing)
+        hub.stored()
+        with pytest.raises(OSError, match="no disk"):
+            await running
+        await store.keep(*some(2, 2))
+        monkeypatch.setattr(store.questions, "coincidences", read)
+        running = asyncio.create_task(hub.run())
+        await until(lambda: one.seen == [1, 2, 3, 4])
+        assert one.reason is None
+        for task in (running, one.task):
+            task.cancel()
+            await asyncio.wait([task])
+
+
 async def test_no_more_than_may(tmp_path):
     async with following(tmp_path, most=2) as (store, hub):
         first, second = Listener(hub), Listener(hub)
