@@ -113,7 +113,7 @@ def test_an_unknown_benchmark_is_a_wrong_call():
     ran = run("bench", "decode", "speed")
     assert ran.code == 2
     assert (
-        "expected one of decode, whole, live, retro, ingest, notice, replay, burst, restart (given: speed)"
+        "expected one of decode, whole, live, retro, ingest, notice, replay, burst, restart, http (given: speed)"
         in " ".join(ran.err.split())
     )
 
