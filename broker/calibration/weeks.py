@@ -87,7 +87,7 @@ def search_span(config: Config, folder: Path, seed: int, plan: NightPlan) -> lis
     shares = shares_of(night, heard)
     end_us = plan.start_us + plan.nights * US_PER_DAY
     step_us = round(_LOOK_EVERY_D * US_PER_DAY)
-    looks_us = range(end_us, plan.start_us + step_us, -step_us)[::-1]
+    looks_us = range(end_us, min(plan.start_us + step_us, end_us - 1), -step_us)[::-1]
     found: list[Searched] = []
     for share in range(_SHARES):
         others = [one.object_id for one in night.injections if shares[one.trigger_id] != share]
