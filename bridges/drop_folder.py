@@ -145,8 +145,10 @@ class DropFolderSource:
                 ready, pause_s = await self._look()
                 await self._take(ready, emit)
                 if not ready:
+                    # Not wait_for: before Python 3.12 it loses a cancellation that comes together with a change.
                     with suppress(TimeoutError):
-                        await asyncio.wait_for(changed.wait(), pause_s)
+                        async with asyncio.timeout(pause_s):
+                            await changed.wait()
         finally:
             stop.set()
 

@@ -371,6 +371,30 @@ async def test_changes_are_told_by_the_system_or_found(tmp_path, monkeypatch, to
                 await asyncio.sleep(0.1)
 
 
+@pytest.mark.parametrize("steps", range(6))
+async def test_it_ends_though_something_changes_just_then(tmp_path, monkeypatch, steps):
+    wakers, looks = [], []
+    real = DropFolderSource._look
+
+    async def look(self):
+        found = await real(self)
+        looks.append(found)
+        return found
+
+    monkeypatch.setattr(DropFolderSource, "_look", look)
+    monkeypatch.setattr(DropFolderSource, "_watch", lambda _, wake, __: wakers.append(wake))
+    source = asyncio.create_task(DropBench(tmp_path, rescan_s=3600).make().run(Keeper()))
+    await until(lambda: looks)
+    await asyncio.sleep(0.01)
+    wakers[0]()
+    for _ in range(steps):
+        await asyncio.sleep(0)
+    source.cancel()
+    done, _ = await asyncio.wait([source], timeout=PATIENCE_S)
+    assert done
+    assert source.cancelled()
+
+
 @pytest.mark.parametrize(
     "wrong", [{"after": "move"}, {"done": "x"}, {"after": "delete", "done": "x"}, {"after": "burn"}, {"settle_s": -1}]
 )
