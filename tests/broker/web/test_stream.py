@@ -87,14 +87,20 @@ async def test_who_reads_too_slowly_is_told_so_and_goes_on_where_they_were(tmp_p
 
 
 async def test_who_takes_nothing_is_given_up(tmp_path, monkeypatch):
-    monkeypatch.setattr(stream, "SEND_S", 0.2)
+    monkeypatch.setattr(stream, "SEND_S", 2.0)
+
+    async def read(other):
+        return [int((await other.next()).id) for _ in range(60)]
+
     async with site(tmp_path) as here, here.person().following() as other:
+        reading = asyncio.create_task(read(other))
         async with following_slowly(here):
             await listening(here, 2)
             await keep(here, *some(0, 60))
             await until(lambda: dropped(here, "stalled"))
             await listening(here, 1)
-        assert [int((await other.next()).id) for _ in range(60)] == list(range(1, 61))
+        assert await reading == list(range(1, 61))
+        assert dropped(here, "stalled") == 1
 
 
 async def test_a_stream_ends_with_its_token(tmp_path, monkeypatch):
