@@ -123,10 +123,9 @@ def run_benchmarks(names: Sequence[str], progress: Progress, *, full: bool) -> B
         progress.begin(name, 1)
         module = _load(name)
         missing |= getattr(module, "missing", dict)()
-        measurements += [
-            Measurement(benchmark=name, amount=row.amount, ratio=row.ratio, **asdict(row))
-            for row in getattr(module, name)(full=full)
-        ]
+        with _importable(PROJECT):  # by the processes that it starts, too
+            rows = list(getattr(module, name)(full=full))
+        measurements += [Measurement(benchmark=name, amount=row.amount, ratio=row.ratio, **asdict(row)) for row in rows]
         progress.advance(1)
     return BenchReport(machine, missing, tuple(measurements))
 
@@ -156,7 +155,7 @@ def _load(name: str) -> Any:
 
 @contextmanager
 def _importable(folder: Path) -> Iterator[None]:
-    """The tests are no part of the package, so their folder is on the path only while they are imported."""
+    """The tests are no part of the package, so their folder is on the path only while they are needed."""
     sys.path.insert(0, str(folder))
     try:
         yield

@@ -15,6 +15,7 @@ from broker import benchmarks
 from broker.__main__ import BENCHMARKS
 from broker.benchmarks import NAMES, BenchReport, Measurement, describe_machine
 from broker.costplot import Panel, draw_cost, lines_of_several_sizes
+from broker.replay import Progress
 from broker.tables import bench_tables
 from schemas.errors import ConfigurationError
 from tests.bench import bench_decode, bench_live
@@ -135,6 +136,16 @@ def test_it_finds_the_benchmarks_from_any_folder_and_leaves_the_path_as_it_was(t
         check=True,
     ).stdout.split()
     assert said == [str(benchmarks.PROJECT / "tests/bench/bench_decode.py"), "True"]
+
+
+def test_processes_that_a_benchmark_starts_find_it_too(monkeypatch):
+    found = []
+    monkeypatch.setattr(sys, "path", [path for path in sys.path if path not in {"", str(benchmarks.PROJECT)}])
+    monkeypatch.setattr(bench_decode, "decode", lambda *, full: found.append(list(sys.path)) or [])
+    before = list(sys.path)
+    benchmarks.run_benchmarks(["decode"], Progress(), full=False)
+    assert str(benchmarks.PROJECT) in found[0]
+    assert sys.path == before
 
 
 @pytest.mark.usefixtures("tiny")
