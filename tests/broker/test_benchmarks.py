@@ -141,7 +141,7 @@ def test_it_finds_the_benchmarks_from_any_folder_and_leaves_the_path_as_it_was(t
 def test_processes_that_a_benchmark_starts_find_it_too(monkeypatch):
     found = []
     monkeypatch.setattr(sys, "path", [path for path in sys.path if path not in {"", str(benchmarks.PROJECT)}])
-    monkeypatch.setattr(bench_decode, "decode", lambda *, full: found.append(list(sys.path)) or [])
+    monkeypatch.setattr(bench_decode, "decode", lambda **_: found.append(list(sys.path)) or [])
     before = list(sys.path)
     benchmarks.run_benchmarks(["decode"], Progress(), full=False)
     assert str(benchmarks.PROJECT) in found[0]
