@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.abc import AbstractTokenProvider
+from aiokafka.errors import UnknownTopicOrPartitionError
 
 from tests.kafka_server import MECHANISMS, PASSWORD, USER, own_kafka, runner_or_skip, unsecured_token
 
@@ -22,12 +23,20 @@ class Tokens(AbstractTokenProvider):
 
 
 async def send(bootstrap, topic, body=b"x", **options):
-    producer = AIOKafkaProducer(bootstrap_servers=bootstrap, max_request_size=10 << 20, **options)
-    await producer.start()
-    try:
-        await producer.send_and_wait(topic, body)
-    finally:
-        await producer.stop()
+    """Send with a client of its own; with another one if it does not hear of the topic, as when it lost the server."""
+    limits = {"max_request_size": 10 << 20, "request_timeout_ms": 10_000}
+    for last in (False, False, True):
+        producer = AIOKafkaProducer(bootstrap_servers=bootstrap, **limits, **options)
+        await producer.start()
+        try:
+            await producer.send_and_wait(topic, body)
+        except UnknownTopicOrPartitionError:
+            if last:
+                raise
+        else:
+            return
+        finally:
+            await producer.stop()
 
 
 async def receive(bootstrap, topic):
