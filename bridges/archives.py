@@ -37,7 +37,7 @@ _USTAR_OFFSET: Final = 257
 _SHORT_NAME: Final = 100
 _PLAIN: Final = re.compile(
     rb"(?:[0-7]{7}\0){3}(?P<size>[0-7]{11})\0[0-7]{11}\0(?P<sum>[0-7]{6})\0 0\0{100}"
-    rb"ustar(?:\x0000|  \0).{64}(?:[0-7]{7}\0|\0{8}){2}\0{167}",
+    rb"ustar(?:\x0000|  \0).{80}\0{167}",
     re.DOTALL,
 )
 """What follows the short name in the header of a regular file, as nearly all packets have it: tarfile takes twice as
