@@ -8,7 +8,6 @@ the first is an error, the second has a bound, and so has what an archive may un
 import bz2
 import gzip
 import lzma
-import re
 import tarfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -34,14 +33,6 @@ _DECOMPRESSORS: Final[tuple[tuple[bytes, Callable[[BinaryIO], object]], ...]] = 
     (b"\xfd7zXZ\x00", lzma.LZMAFile),
 )
 _USTAR_OFFSET: Final = 257
-_SHORT_NAME: Final = 100
-_PLAIN: Final = re.compile(
-    rb"(?:[0-7]{7}\0){3}(?P<size>[0-7]{11})\0[0-7]{11}\0(?P<sum>[0-7]{6})\0 0\0{100}"
-    rb"ustar(?:\x0000|  \0).{80}\0{167}",
-    re.DOTALL,
-)
-"""What follows the short name in the header of a regular file, as nearly all packets have it: tarfile takes twice as
-long for it as it takes to match this and to add up the sum. Owner, mode and time are left out: nobody asks for them."""
 _BROKEN: Final = (tarfile.TarError, OSError, EOFError, zlib.error, lzma.LZMAError, ValueError, MemoryError)
 """MemoryError: xz may ask for a window of 4 GiB, and is refused where memory is limited."""
 
@@ -184,12 +175,6 @@ class _Member(tarfile.TarInfo):
 
     @classmethod
     def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
-        plain = _PLAIN.fullmatch(buf, _SHORT_NAME)
-        # The field of the sum, six digits, NUL and a blank, counts as if it were blank.
-        if plain and int(plain["sum"], 8) == sum(buf) - sum(plain["sum"]) + 7 * ord(" "):
-            member = cls(bytes(buf[:_SHORT_NAME]).partition(b"\0")[0].decode(encoding, errors))
-            member.size = int(plain["size"], 8)
-            return member
         try:
             member = super().frombuf(buf, encoding, errors)
         except tarfile.HeaderError as error:

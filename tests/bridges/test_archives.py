@@ -8,10 +8,8 @@ import tarfile
 import zlib
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from bridges.archives import _PLAIN, HEADER_BYTES, NAME_LENGTH, _Member, read_archive
+from bridges.archives import HEADER_BYTES, NAME_LENGTH, read_archive
 from schemas.errors import Reason
 from schemas.records import Message, Rejection
 
@@ -111,39 +109,6 @@ def test_an_archive_may_not_unpack_to_more_than_its_share():
     names, rejected = read(bomb)
     assert names == ["a"]
     assert rejected == [("n.tar/made", Reason.TOO_LARGE), ("n.tar", Reason.TOO_LARGE)]
-
-
-def _seen(kind, header):
-    """What a header says; None if it is damaged."""
-    try:
-        member = kind.frombuf(header, "utf-8", "surrogateescape")
-    except tarfile.TarError:
-        return None
-    return None if member.size < 0 else (member.name, member.size, member.type)
-
-
-@pytest.mark.parametrize("form", [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
-@given(
-    name=st.text(min_size=1, max_size=30),
-    size=st.integers(0, 1 << 32),
-    place=st.integers(0, 511),
-    byte=st.binary(min_size=1, max_size=1),
-)
-def test_plain_headers_are_read_as_tarfile_reads_them(form, name, size, place, byte):
-    member = tarfile.TarInfo(name.replace("\0", "-"))
-    member.size, member.mtime, member.uname = size, 1_700_000_000, "someone"
-    header = member.tobuf(form, "utf-8", "surrogateescape")[-512:]
-    assert _seen(_Member, header) == _seen(tarfile.TarInfo, header)
-    changed = header[:place] + byte + header[place + 1 :]
-    agreeing = changed[:148] + b"%06o\0 " % (sum(changed[:148]) + sum(changed[156:]) + 8 * ord(" ")) + changed[156:]
-    assert _seen(_Member, agreeing) == _seen(tarfile.TarInfo, agreeing)
-    assert _seen(_Member, changed) == _seen(tarfile.TarInfo, changed)
-
-
-def test_the_header_of_a_packet_is_plain():
-    header = tarfile.TarInfo("1234.avro").tobuf()
-    assert _PLAIN.fullmatch(header, 100)
-    assert not _PLAIN.fullmatch(header[:156] + b"5" + header[157:], 100)
 
 
 def test_long_names_are_cut():
