@@ -8,9 +8,9 @@ from matchers.background import Background
 from matchers.counts import Counts
 from matchers.judge import Matcher, evidence_of
 from matchers.ledger import Cause, Changes, GroupKey, Ledger, Place, is_same, place_of, under
-from matchers.rates import RateHistogram
 from matchers.revisions import Notability, of_statistics
 from matchers.statistics import Assessment
+from matchers.unrelated import UNMEASURED, UnrelatedCurves
 from matchers.verdicts import Opened, batched
 from matchers.visibility import CounterpartOptions
 from schemas.records import Coincidence, State
@@ -79,8 +79,8 @@ class Assessor:
         self, ledger: Ledger, notability: Notability, counterparts: CounterpartOptions, counts: Counts
     ) -> None:
         self._ledger, self._notability, self._counterparts, self._counts = ledger, notability, counterparts, counts
-        self._weighed_by: dict[str, RateHistogram] = {}
-        """By coincidence: the rates that its light curve was compared with."""
+        self._weighed_by: dict[str, UnrelatedCurves] = {}
+        """By coincidence: what its light curve was compared with."""
 
     def steps(self, key: GroupKey, opened: Opened | None, around: Surroundings) -> Iterator[Changes]:
         """Assess a touched group, in steps of some milliseconds.
@@ -140,10 +140,10 @@ class Assessor:
         weighed = 0
         for verdict in self._verdicts(places):
             known = backgrounds.get(verdict.object.survey)
-            rates = RateHistogram.FALLBACK if known is None else known.rates
-            if verdict.evidence is NO_EVIDENCE or self._weighed_by.get(verdict.id) is not rates:
-                self._weighed_by[verdict.id] = rates
-                self._ledger.refresh(replace(verdict, evidence=evidence_of(verdict, rates)))
+            curves = UNMEASURED if known is None else known.curves
+            if verdict.evidence is NO_EVIDENCE or self._weighed_by.get(verdict.id) is not curves:
+                self._weighed_by[verdict.id] = curves
+                self._ledger.refresh(replace(verdict, evidence=evidence_of(verdict, curves)))
                 weighed += 1
         return weighed
 

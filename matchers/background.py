@@ -14,8 +14,8 @@ from functools import cache, cached_property
 import numpy as np
 
 from matchers.coverage import CELL_DEG2, CELL_ORDER, CELLS, MAG_STEP, Coverage, Visits
-from matchers.rates import RateHistogram
 from matchers.repeats import Repeats
+from matchers.unrelated import UNMEASURED, UnrelatedCurves
 from schemas.pixels import Array, cell_centres
 from schemas.records import Ints
 
@@ -51,8 +51,8 @@ class Background:
     ----------
     survey
         Its name.
-    rates
-        How fast its new objects change.
+    curves
+        What the light curves of its new objects are like.
     per_deg2_night
         New objects per square degree and visited night, by cell of `matchers.coverage`; above 0.
     depth_mag
@@ -62,7 +62,7 @@ class Background:
     """
 
     survey: str
-    rates: RateHistogram
+    curves: UnrelatedCurves
     per_deg2_night: Array
     depth_mag: float
     _coverage: Coverage = field(repr=False)
@@ -76,7 +76,7 @@ class Background:
         cls,
         survey: str,
         coverage: Coverage,
-        rates: RateHistogram = RateHistogram.FALLBACK,
+        curves: UnrelatedCurves = UNMEASURED,
         repeats: Repeats = Repeats.FALLBACK,
     ) -> "Background":
         """As it is known now."""
@@ -97,7 +97,7 @@ class Background:
             )
             rate = _posterior(near_new, near_deg2_nights, rate)
         depth_mag = _depth_mag(survey, coverage.magnitudes())
-        return cls(survey, rates, rate, depth_mag, coverage, band_new, band_deg2_nights, nights, repeats)
+        return cls(survey, curves, rate, depth_mag, coverage, band_new, band_deg2_nights, nights, repeats)
 
     def visits(self) -> tuple[Visits, ...]:
         """Where and when the survey looked, as it is known now."""

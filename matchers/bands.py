@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from matchers.colours import COLOURS
 from matchers.rates import BINS, GROUPS, bins_of, group_of
 from schemas.records import Floats, Ints, Strings
 from schemas.times import US_PER_DAY, US_PER_S
@@ -102,27 +103,35 @@ class BandPoints:
             head = int(nodes.next[head])
         return dict(sorted(rates.items()))
 
-    def rate_counts(self, head: NDArray[np.int32]) -> Ints:
+    def rate_counts(self, head: NDArray[np.int32], colour: Ints) -> Ints:
         """How many objects with these heads change how fast in each band, from the first to the last point, where these
-        are of different nights. For 10 million it takes half a second; sums over parts of ``head`` are the same.
+        are of different nights. For 10 million it takes a second; sums over parts of the objects are the same.
+
+        Parameters
+        ----------
+        head, colour
+            Of each object, and its bin of `matchers.colours`.
 
         Returns
         -------
         ndarray
-            Shape (`GROUPS`, `BINS`) of `matchers.rates`, as `RateHistogram.measured` takes it.
+            Shape (`COLOURS`, `GROUPS`, `BINS`) of `matchers.colours` and `matchers.rates`, as `RateHistogram.measured`
+            takes it.
         """
-        counts = np.zeros((len(GROUPS), BINS), np.int64)
+        counts = np.zeros((COLOURS, len(GROUPS), BINS), np.int64)
         nodes = self._nodes
         first_bin = np.array([BINS * group_of(name) for name in self._names], np.int64)
         for start in range(0, len(head), _COUNTED_AT_ONCE):
             node = head[start : start + _COUNTED_AT_ONCE]
-            while len(node := node[node != _NONE]):
+            of_colour = len(GROUPS) * BINS * colour[start : start + _COUNTED_AT_ONCE]
+            while len(on := np.flatnonzero(node != _NONE)):
+                node, of_colour = node[on], of_colour[on]
                 span_us = nodes.last_us[node] - nodes.first_us[node]
                 far = np.flatnonzero(span_us >= LEAST_COUNTED_SPAN_US)
                 at = node[far]
                 change = nodes.last_mag[at] - nodes.first_mag[at]
                 bins = first_bin[nodes.band[at]] + bins_of(change / (span_us[far] / US_PER_DAY))
-                counts += np.bincount(bins, minlength=counts.size).reshape(counts.shape)
+                counts += np.bincount(of_colour[far] + bins, minlength=counts.size).reshape(counts.shape)
                 node = nodes.next[node]
         return counts
 

@@ -107,7 +107,7 @@ class _Survey:
             known = self.objects
             self.measured = (
                 hour,
-                Background.measured(name, known.coverage, known.rates_of_new(), known.repeats_of_new()),
+                Background.measured(name, known.coverage, known.curves_of_new(), known.repeats_of_new()),
             )
         return self.measured[1]
 

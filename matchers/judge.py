@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from matchers.light_curves import evidence
 from matchers.neighbourhood import packet_annotations
 from matchers.rank import overlap
-from matchers.rates import RateHistogram
+from matchers.unrelated import UnrelatedCurves
 from matchers.windows import rows_inside
 from schemas.annotations import Annotation, Target
 from schemas.records import (
@@ -146,7 +146,7 @@ def judge(
     return found
 
 
-def evidence_of(coincidence: Coincidence, background: RateHistogram) -> LightCurveEvidence:
+def evidence_of(coincidence: Coincidence, background: UnrelatedCurves) -> LightCurveEvidence:
     """What the light curve of a coincidence tells, compared with those of unrelated objects."""
     found = coincidence.object
     return evidence(

@@ -5,12 +5,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
-from matchers.rates import RateHistogram
+import numpy as np
+
+from matchers.bands import LEAST_COUNTED_SPAN_US
+from matchers.colours import colour_bins
+from matchers.rates import Compared, bins_of
 from matchers.slopes import Line, Point, decay_index, newest_line, points_by_band
 from matchers.source_classes import colour_terms, onset_terms, rate_terms
+from matchers.unrelated import UnrelatedCurves
 from schemas.records import Measurement
 from schemas.statistics import LightCurveEvidence, Rate
-from schemas.times import US_PER_S
+from schemas.times import US_PER_DAY, US_PER_S
 
 COLOUR_SPAN_D = 0.5
 """A colour is of two points at most so far apart: of one night."""
@@ -26,7 +31,7 @@ def evidence(
     trigger_time_us: int,
     first_detection_us: int,
     last_non_detection_us: int | None,
-    background: RateHistogram,
+    background: UnrelatedCurves,
 ) -> LightCurveEvidence:
     """What a light curve tells, in the light of a trigger.
 
@@ -37,7 +42,7 @@ def evidence(
     first_detection_us, last_non_detection_us
         What is known of the object's onset, whether or not these are stored.
     background
-        How fast unrelated objects change.
+        What those of unrelated objects are like.
 
     Returns
     -------
@@ -54,9 +59,11 @@ def evidence(
     lines = {band: found for band, of_band in by_band.items() if (found := newest_line(band, of_band))}
     decay = decay_index(by_band.values()) if lines else None
     colour = _colour(by_band, lines)
-    terms = [rate_terms(_after_trigger(by_band, lines), background)] if lines else []
+    terms = []
+    if lines:
+        terms.append(rate_terms(_after_trigger(by_band, lines), background.rates, _compared(by_band, colour)))
     if colour and colour.bands == "g-r" and colour.time_d > 0:
-        terms.append(colour_terms(colour.mag, colour.err_mag, colour.time_d))
+        terms.append(colour_terms(colour.mag, colour.err_mag, colour.time_d, background.colours))
     return LightCurveEvidence(
         rates=tuple(
             [
@@ -84,6 +91,16 @@ class _Colour(NamedTuple):
     time_d: float
     mag: float
     bands: str
+
+
+def _compared(by_band: Mapping[str, Sequence[Point]], colour: _Colour | None) -> Compared:
+    """The object as `matchers.bands.BandPoints` counts it."""
+    g_minus_r = np.array([colour.mag if colour and colour.bands == "g-r" else np.nan])
+    spans_d = {band: points[-1].time_d - points[0].time_d for band, points in by_band.items()}
+    counted = [band for band, span_d in spans_d.items() if span_d >= LEAST_COUNTED_SPAN_US / US_PER_DAY]
+    rates = [(by_band[band][-1].mag - by_band[band][0].mag) / spans_d[band] for band in counted]
+    own_bins = dict(zip(counted, bins_of(np.array(rates, np.float64)).tolist(), strict=True))
+    return Compared(int(colour_bins(g_minus_r)[0]), own_bins)
 
 
 def _after_trigger(by_band: Mapping[str, Sequence[Point]], lines: Mapping[str, Line]) -> list[Line]:

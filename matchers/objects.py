@@ -14,9 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from matchers.bands import BandPoints
+from matchers.colours import UnrelatedColours, colour_bins
 from matchers.coverage import CELL_SHIFT, Coverage
 from matchers.rates import RateHistogram
 from matchers.repeats import Repeats, counts_of, seen_of
+from matchers.unrelated import UnrelatedCurves
 from schemas.records import Alerts, Ints, Strings
 from schemas.times import night_of
 
@@ -242,25 +244,32 @@ class Objects:
         columns, codes = self._table.columns, codes[known]
         return int(columns.first_us[codes].min(initial=_LATEST)), int(columns.last_us[codes].max(initial=_NEVER))
 
-    def rates_of_new(self) -> RateHistogram:
-        """How fast new objects change: those first detected since anything is known of visits, of at most some hundred
-        thousand objects, evenly chosen.
+    def curves_of_new(self) -> UnrelatedCurves:
+        """What the light curves of new objects are like: of those first detected since anything is known of visits, of
+        at most some hundred thousand objects, evenly chosen.
         """
-        columns, since_us = self._table.columns, self.coverage.since_us
-        every = slice(0, self._used, self._used // _MOST_SAMPLED + 1)
-        new = (columns.first_us[every] >= since_us) & (columns.cell[every] != _NO_CELL)
-        return RateHistogram.measured(self._points.rate_counts(columns.head[every][new]))
+        every, new = self._new()
+        head = self._table.columns.head[every][new]
+        g_minus_r = self._points.first_colours(head)
+        rates = RateHistogram.measured(self._points.rate_counts(head, colour_bins(g_minus_r)))
+        return UnrelatedCurves(rates, UnrelatedColours.measured(g_minus_r))
 
     def repeats_of_new(self) -> Repeats:
         """How often new objects are seen again: those whose place was looked at in a later night, of as many as for
-        their rates."""
-        columns, since_us = self._table.columns, self.coverage.since_us
-        every = slice(0, self._used, self._used // _MOST_SAMPLED + 1)
+        their light curves."""
+        columns = self._table.columns
+        every, new = self._new()
         first_us, cell = columns.first_us[every], columns.cell[every]
-        new = np.flatnonzero((first_us >= since_us) & (cell != _NO_CELL))
         new = new[self.coverage.last_visits()[cell[new]] > night_of(first_us[new])]
         seen = seen_of(columns.stored[every][new], columns.last_us[every][new] - first_us[new])
         return Repeats.measured(counts_of(seen, self._points.first_colours(columns.head[every][new])))
+
+    def _new(self) -> tuple[slice, Ints]:
+        """Which objects are looked at, and which of these are new."""
+        columns = self._table.columns
+        every = slice(0, self._used, self._used // _MOST_SAMPLED + 1)
+        new = (columns.first_us[every] >= self.coverage.since_us) & (columns.cell[every] != _NO_CELL)
+        return every, np.flatnonzero(new)
 
     def first_us_of(self, codes: Ints) -> Ints:
         """Earliest detection of the objects with these codes, shape (n,)."""

@@ -6,15 +6,17 @@ The background is what a candidate's rate is compared with: that of unrelated ob
 
 import math
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from operator import mul
-from typing import ClassVar, Self
+from types import MappingProxyType
+from typing import ClassVar, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from matchers.colours import COLOURS, NO_COLOUR
 from schemas.records import Floats, Ints
 
 GROUPS = ("u g", "r", "i z y")
@@ -45,7 +47,9 @@ OUTLIERS = 0.03
 """Fraction of rates that tell nothing, such as those of a bad subtraction: spread evenly over all bins. No rate is
 impossible so, and no single one proves anything."""
 PSEUDO_OBJECTS = 300
-"""The fallback counts as much as so many measured objects (a Dirichlet prior)."""
+"""The fallback counts as much as so many measured objects (a Dirichlet prior)..."""
+PSEUDO_OF_ALL_COLOURS = 30
+"""...and all colours together as so many of one."""
 
 _SQRT_2 = math.sqrt(2.0)
 
@@ -140,9 +144,28 @@ FLAT = RateDensity.of_fractions([1 / BINS] * BINS)
 """Of what tells nothing: all bins alike, so that slow and fast are equally likely by their order of magnitude."""
 
 
+class Compared(NamedTuple):
+    """The object that is compared with others: those of its colour, and not itself.
+
+    Attributes
+    ----------
+    colour
+        Its bin (`matchers.colours`).
+    own_bins
+        By band, of its own rate, if it may have been counted.
+    """
+
+    colour: int = NO_COLOUR
+    own_bins: Mapping[str, int] = MappingProxyType({})
+
+
+ANYTHING = Compared()
+
+
 @dataclass(frozen=True, slots=True)
 class RateHistogram:
-    """How fast unrelated objects change, by group of bands.
+    """How fast unrelated objects change, by their colour (`matchers.colours`) and group of bands: what is red and new
+    rises, as supernovae do, and what fades is blue.
 
     It is as wide as the measurements of those objects make it; a candidate's own error comes on top. So it is a little
     too wide, and errs on the side of finding a candidate ordinary.
@@ -150,40 +173,50 @@ class RateHistogram:
     Attributes
     ----------
     densities
-        One for each of `GROUPS`.
-    rates
-        How many rates were measured in each; none in the fallback.
+        One for each of `COLOURS`, and in it for each of `GROUPS`.
+    counts
+        How many rates were measured in each bin of each of them; none in the fallback.
     """
 
-    densities: tuple[RateDensity, ...]
-    rates: tuple[int, ...] = (0,) * len(GROUPS)
+    densities: tuple[tuple[RateDensity, ...], ...]
+    counts: tuple[tuple[tuple[int, ...], ...], ...] = (((0,) * BINS,) * len(GROUPS),) * COLOURS
 
     FALLBACK: ClassVar["RateHistogram"]
     """Of new objects in simulated weeks (`bridges.simulator`) that pass the quality cuts: 65 % supernovae on the rise,
-    10 % slow, 25 % dwarf novae and flares on the decline; the same in all bands."""
+    10 % slow, 25 % dwarf novae and flares on the decline; the same in all bands and of all colours."""
 
     @classmethod
     def measured(cls, counts: NDArray[np.integer]) -> Self:
-        """Of rates that were counted, each group blended with the fallback as if that were `PSEUDO_OBJECTS` more.
+        """Of rates that were counted, each group blended with the fallback as if that were `PSEUDO_OBJECTS` more, and
+        each colour in it with all colours, as if those were `PSEUDO_OF_ALL_COLOURS`.
 
         Parameters
         ----------
         counts
-            Shape (groups, bins), as `matchers.bands.BandPoints.rate_counts` gives them; sums of several are fine.
+            Shape (colours, groups, bins), as `matchers.bands.BandPoints.rate_counts` gives them; sums are fine.
         """
-        total = counts.sum(axis=1, keepdims=True)
-        blended = (counts + PSEUDO_OBJECTS * _FALLBACK_FRACTIONS) / (total + PSEUDO_OBJECTS)
-        densities = tuple(RateDensity.of_fractions(fractions) for fractions in blended.tolist())
-        return cls(densities, tuple(total[:, 0].tolist()))
+        of_group = counts.sum(axis=0)
+        total = of_group.sum(axis=1, keepdims=True)
+        of_group = (of_group + PSEUDO_OBJECTS * _FALLBACK_FRACTIONS) / (total + PSEUDO_OBJECTS)
+        total = counts.sum(axis=2, keepdims=True)
+        fractions = (counts + PSEUDO_OF_ALL_COLOURS * of_group) / (total + PSEUDO_OF_ALL_COLOURS)
+        densities = tuple(tuple(map(RateDensity.of_fractions, of_colour)) for of_colour in fractions.tolist())
+        return cls(densities, tuple(tuple(map(tuple, of_colour)) for of_colour in counts.tolist()))
 
-    def density(self, band: str) -> RateDensity:
-        """That of a band's group."""
-        return self.densities[group_of(band)]
-
-    def log_density(self, band: str, mag_per_d: float, mag_per_d_err: float) -> float:
-        """Natural logarithm of the density of measuring a rate with this error, per magnitude a day; finite."""
-        return math.log(self.density(band).seen(MeasuredRate.of(mag_per_d, mag_per_d_err)))
+    def seen(self, band: str, measured: MeasuredRate, compared: Compared = ANYTHING) -> float:
+        """Density of measuring this, per magnitude a day, of what is unrelated: greater than 0 and finite."""
+        group, colour = group_of(band), compared.colour
+        density = self.densities[colour][group].seen(measured)
+        own = compared.own_bins.get(band)
+        if own is None or not self.counts[colour][group][own]:
+            return density
+        objects = sum(self.counts[colour][group]) + PSEUDO_OF_ALL_COLOURS
+        even = OUTLIERS * FLAT.seen(measured)
+        place = own - measured.first_bin
+        share = measured.shares[place] if 0 <= place < len(measured.shares) else 0.0
+        of_own = (1 - OUTLIERS) * share / (EDGES_MAG_PER_D[own + 1] - EDGES_MAG_PER_D[own])
+        return even + (objects * (density - even) - of_own) / (objects - 1)
 
 
 _FALLBACK_FRACTIONS = np.diff([0.0, *(_fallback_below(edge) for edge in EDGES_MAG_PER_D[1:-1]), 1.0])
-RateHistogram.FALLBACK = RateHistogram((RateDensity.of_cumulative(_fallback_below),) * len(GROUPS))
+RateHistogram.FALLBACK = RateHistogram(((RateDensity.of_cumulative(_fallback_below),) * len(GROUPS),) * COLOURS)

@@ -11,6 +11,7 @@ from typing import ClassVar, Final, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from matchers.colours import COLOURS, NO_COLOUR, colour_bins
 from schemas.pixels import Array
 from schemas.records import Floats, Ints
 from schemas.times import US_PER_DAY
@@ -35,10 +36,6 @@ class Looked(IntEnum):
     LATER_NIGHT = 2
 
 
-COLOUR_EDGES_MAG: Final = (0.0, 0.2)
-"""Of the bins of colour g - r..."""
-COLOURS: Final = len(COLOUR_EDGES_MAG) + 2
-"""...of which there is one more for what has none."""
 SEEN_ONCE: Final = 0.2
 """Of counterparts at whose place somebody looked again: a tenth of all alerts fail the cuts, others are too faint."""
 _SEEN_LATER_LEAST, _SEEN_LATER_MOST = 0.1, 0.9
@@ -59,13 +56,8 @@ def counts_of(seen: Ints, g_minus_r: Floats) -> Ints:
     seen, g_minus_r
         `Seen` and colour of each, shape (n,); NaN where the colour is not known.
     """
-    places = _colours(g_minus_r) * len(Seen) + seen
+    places = colour_bins(g_minus_r) * len(Seen) + seen
     return np.bincount(places, minlength=COLOURS * len(Seen)).reshape(COLOURS, len(Seen))
-
-
-def _colours(g_minus_r: Floats) -> Ints:
-    """Bins of colour; the last is of what has none."""
-    return np.where(np.isnan(g_minus_r), COLOURS - 1, np.searchsorted(COLOUR_EDGES_MAG, g_minus_r, side="right"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,19 +68,21 @@ class Repeats:
     ----------
     fractions
         Of those whose place was looked at in a later night, by `Seen`; the sum is 1.
-    in_one_night
-        Of those of them that have a colour, by its bin, how many were seen in one night only: flares are blue, so that
-        something red that is gone soon is no flare.
+    again
+        Of those of them that were seen again and have a colour, by its bin: how many in one night only, and in several.
+        Flares are blue, so that something red that is gone soon is no flare.
     objects
         How many were counted; 0 in the fallback.
     """
 
     fractions: tuple[float, ...]
-    in_one_night: tuple[float, ...]
+    again: tuple[tuple[int, int], ...] = ((0, 0),) * NO_COLOUR
     objects: int = 0
 
     FALLBACK: ClassVar["Repeats"]
     """Of simulated weeks (`bridges.simulator`)."""
+    FALLBACK_IN_ONE_NIGHT: ClassVar[tuple[float, ...]] = (0.15, 0.03, 0.03)
+    """Of what is seen again, by colour."""
     PSEUDO_OBJECTS: ClassVar[float] = 50.0
     """The fallback counts as much as so many objects (a Dirichlet prior), a third of them in each bin of colour."""
 
@@ -97,14 +91,21 @@ class Repeats:
         """Of what was counted, as `counts_of` gives it, blended with the fallback."""
         total = int(counts.sum())
         blended = counts.sum(axis=0) + cls.PSEUDO_OBJECTS * np.array(cls.FALLBACK.fractions)
-        pseudo = cls.PSEUDO_OBJECTS / (COLOURS - 1)
-        again = counts[:-1, Seen.ONE_NIGHT :]
-        one_night = again[:, 0] + pseudo * np.array(cls.FALLBACK.in_one_night)
-        return cls(
-            tuple((blended / (total + cls.PSEUDO_OBJECTS)).tolist()),
-            tuple((one_night / (again.sum(axis=1) + pseudo)).tolist()),
-            total,
-        )
+        again = [(one_night, several) for _, one_night, several in counts[:NO_COLOUR].tolist()]
+        return cls(tuple((blended / (total + cls.PSEUDO_OBJECTS)).tolist()), tuple(again), total)
+
+    def in_one_night(self, seen: Ints, g_minus_r: Floats) -> Array:
+        """Of what is unrelated, of the colour of each candidate, and seen again: how much is in one night only.
+
+        The candidate itself was counted, too; it is left out, as few others may be like it.
+        """
+        _, one_night, several = self.fractions
+        pseudo, colour = self.PSEUDO_OBJECTS / NO_COLOUR, colour_bins(g_minus_r)
+        of_colour = np.array([*self.again, (0, 0)])[colour]
+        own = np.stack([seen == Seen.ONE_NIGHT, seen == Seen.SEVERAL_NIGHTS], axis=-1)
+        others = np.maximum(of_colour - own, 0)
+        fallback = np.array([*self.FALLBACK_IN_ONE_NIGHT, one_night / (one_night + several)])[colour]
+        return np.asarray((others[:, 0] + pseudo * fallback) / (others.sum(axis=1) + pseudo))
 
     def ratios(self, seen: Ints, looked: Ints, still_bright: Array, g_minus_r: Floats) -> Array:
         """Likelihood ratio of a counterpart to what is unrelated, by class first, shape (classes, n).
@@ -120,8 +121,7 @@ class Repeats:
             Colour of each, NaN where it is not known, shape (n,).
         """
         once, one_night, several = self.fractions
-        # Of what is unrelated and seen again, by colour.
-        gone = np.append(self.in_one_night, one_night / (one_night + several))[_colours(g_minus_r)]
+        gone = self.in_one_night(seen, g_minus_r)
         again = one_night + several
         later = (1 - SEEN_ONCE) * np.clip(still_bright, _SEEN_LATER_LEAST, _SEEN_LATER_MOST)
         is_once, is_one_night = seen == Seen.ONCE, seen == Seen.ONE_NIGHT
@@ -131,4 +131,4 @@ class Repeats:
         return np.asarray(np.where(looked == Looked.NOT_YET, 1.0, found))
 
 
-Repeats.FALLBACK = Repeats((0.45, 0.05, 0.50), (0.15, 0.03, 0.03))
+Repeats.FALLBACK = Repeats((0.45, 0.05, 0.50))

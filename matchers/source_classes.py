@@ -9,7 +9,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from operator import attrgetter
 from types import MappingProxyType
 
-from matchers.rates import FLAT, OUTLIERS, MeasuredRate, RateDensity, RateHistogram, log_normal_below, normal_below
+from matchers.colours import COLOUR_RANGE_MAG, UnrelatedColours
+from matchers.rates import (
+    ANYTHING,
+    FLAT,
+    OUTLIERS,
+    Compared,
+    MeasuredRate,
+    RateDensity,
+    RateHistogram,
+    log_normal_below,
+    normal_below,
+)
 from matchers.slopes import Line
 from schemas.records import Messenger
 from schemas.statistics import SourceClass
@@ -48,11 +59,8 @@ _SUPERNOVA_FADES_MAG_PER_D = 0.07
 _SUPERNOVA_ERR_MAG_PER_D, _SUPERNOVA_ERR = 0.04, 0.3
 """Which is a rough description."""
 
-_COLOUR_RANGE_MAG = (-3.0, 5.0)
 _AFTERGLOW_COLOUR = (0.3, 0.15, 0.35)
 """Mode of g - r, and scatter below and above it."""
-_UNRELATED_COLOUR = (0.08, 0.25)
-"""Mean and scatter of g - r: 22 new objects among real ZTF packets have 0.08 and -0.14 to 0.26 (16 and 84 %)."""
 
 _LIMITS_SCATTER_MAG = 0.7
 """Of the depths of two visits in different bands or nights."""
@@ -93,7 +101,9 @@ _PRIORS = {
 _NO_PRIORS = _priors(0.34, 0.33, 0.33)
 
 
-def rate_terms(lines: Sequence[Line], background: RateHistogram) -> dict[SourceClass, float]:
+def rate_terms(
+    lines: Sequence[Line], background: RateHistogram, compared: Compared = ANYTHING
+) -> dict[SourceClass, float]:
     """Logarithm of the likelihood ratio of each class to the background, of the rates in one or more bands.
 
     The rates of an object in several bands are not independent. Each model is a shape, which gives the rate in each
@@ -106,6 +116,8 @@ def rate_terms(lines: Sequence[Line], background: RateHistogram) -> dict[SourceC
         One a band, of points after the trigger; none is nothing to judge.
     background
         How fast unrelated objects change.
+    compared
+        The object with which of them.
     """
     if not lines:
         return dict.fromkeys(SourceClass, 0.0)
@@ -116,7 +128,7 @@ def rate_terms(lines: Sequence[Line], background: RateHistogram) -> dict[SourceC
     if len(lines) > 1:
         each = zip(seen.rates, seen.errs, strict=True)
         unknown = _log_mean([unknown, math.fsum([math.log(FLAT.seen(MeasuredRate.of(*one))) for one in each])])
-    unrelated = _over(log_scale + math.log(background.density(seen.best.band).seen(common)), unknown)
+    unrelated = _over(log_scale + math.log(background.seen(seen.best.band, common, compared)), unknown)
     decays = [line.slope_of([_MAG_OF_E_FOLD * math.log(time_d) for time_d in line.times_d]) for line in lines]
     return {
         SourceClass.AFTERGLOW: _over(_afterglow(seen, decays), unknown) - unrelated,
@@ -125,31 +137,37 @@ def rate_terms(lines: Sequence[Line], background: RateHistogram) -> dict[SourceC
     }
 
 
-def colour_terms(g_minus_r: float, err_mag: float, time_d: float) -> dict[SourceClass, float]:
+def colour_terms(
+    g_minus_r: float, err_mag: float, time_d: float, unrelated: UnrelatedColours = UnrelatedColours.FALLBACK
+) -> dict[SourceClass, float]:
     """Logarithm of the likelihood ratio of each class to the background, of a colour g - r so long after the trigger.
 
     Afterglows have that of synchrotron light, about 0.3 (Simon et al. 2001, A&A 377, 450), and are reddened by dust, by
     some tenths; what is bluer is seldom one (Ho et al. 2022, ApJ 938, 85). Kilonovae redden by half a magnitude a day
     (AT2017gfo, Villar et al. 2017); young supernovae are about as blue as what is unrelated.
     """
-    least, largest = _COLOUR_RANGE_MAG
+    least, largest = COLOUR_RANGE_MAG
     colour = min(max(g_minus_r, least), largest)
     unknown = OUTLIERS / (largest - least)
 
-    def log_likelihood(mean: float, scatter: float, redder: float | None = None) -> float:
-        """Normal, or of two halves that meet in the mode."""
-        redder = scatter if redder is None else redder
-        sigma = math.hypot(scatter if colour < mean else redder, err_mag)
+    def log_likelihood(mean: float, bluer: float, redder: float) -> float:
+        """Of two halves of normal distributions that meet in the mode."""
         # Each half has the share in the probability that makes them meet; far away from both it makes no difference.
-        share = 2.0 * sigma / (math.hypot(scatter, err_mag) + math.hypot(redder, err_mag))
-        return math.log((1 - OUTLIERS) * share * math.exp(_log_normal(colour - mean, sigma)) + unknown)
+        of_half = bluer if colour < mean else redder
+        share = 2.0 * of_half / (bluer + redder)
+        return math.log((1 - OUTLIERS) * share * math.exp(_log_normal(colour - mean, of_half)) + unknown)
 
-    unrelated = log_likelihood(*_UNRELATED_COLOUR)
     reddened = 0.5 * min(max(time_d, 0.0), 4.0) - 0.15
+    of_class = {
+        SourceClass.AFTERGLOW: _AFTERGLOW_COLOUR,
+        SourceClass.KILONOVA: (reddened, 0.35, 0.35),
+        SourceClass.SUPERNOVA: (0.15, 0.30, 0.30),
+    }
+    sigma = max(unrelated.scatter_mag, err_mag)  # in which there are errors
+    of_unrelated = log_likelihood(unrelated.mean_mag, sigma, sigma)
     return {
-        SourceClass.AFTERGLOW: log_likelihood(*_AFTERGLOW_COLOUR) - unrelated,
-        SourceClass.KILONOVA: log_likelihood(reddened, 0.35) - unrelated,
-        SourceClass.SUPERNOVA: log_likelihood(0.15, 0.30) - unrelated,
+        name: log_likelihood(mean, math.hypot(bluer, err_mag), math.hypot(redder, err_mag)) - of_unrelated
+        for name, (mean, bluer, redder) in of_class.items()
     }
 
 

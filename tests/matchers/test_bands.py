@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from matchers.bands import LEAST_COUNTED_SPAN_US, LEAST_SPAN_US, BandPoints
+from matchers.colours import COLOURS
 from matchers.rates import BINS, GROUPS, bins_of, group_of
 from schemas.times import US_PER_DAY
 
@@ -68,15 +69,16 @@ NIGHTS = st.lists(
 def test_rates_from_night_to_night_are_counted_by_group_of_bands(told, counted):
     points, head = BandPoints(), np.full(6, -1, np.int32)
     observe(points, head, told)
-    expected = np.zeros((len(GROUPS), BINS), np.int64)
+    expected = np.zeros((COLOURS, len(GROUPS), BINS), np.int64)
     for code in counted:
         for band in {band for one, band, *_ in told if one == code}:
             of_band = [(t, mag) for c, b, t, mag in told if (c, b) == (code, band)]
             first, last = min(of_band), min((-t, mag) for t, mag in of_band)
             if -last[0] - first[0] >= LEAST_COUNTED_SPAN_US:
                 rate = points.rates(int(head[code]))[band]
-                expected[group_of(band), bins_of(np.array([rate]))] += 1
-    assert (points.rate_counts(head[np.array(sorted(counted), np.int64)]) == expected).all()
+                expected[code % COLOURS, group_of(band), bins_of(np.array([rate]))] += 1
+    codes = np.array(sorted(counted), np.int64)
+    assert (points.rate_counts(head[codes], codes % COLOURS) == expected).all()
 
 
 def test_rates_of_many_objects_are_counted_in_parts():
@@ -84,9 +86,11 @@ def test_rates_of_many_objects_are_counted_in_parts():
     code = np.repeat(np.arange(0, 100_000, 2), 2)
     time_us = np.tile([0, US_PER_DAY], 50_000)
     points.observe(head, code, np.full(100_000, "r"), time_us, np.tile([19.0, 20.0], 50_000).astype(np.float32))
-    counts = points.rate_counts(head)
-    assert counts[group_of("r"), bins_of(np.array([1.0]))[0]] == counts.sum() == 50_000
-    assert BandPoints().rate_counts(head[1:2]).sum() == 0
+    colour = np.arange(100_000) // 2 % 2
+    counts = points.rate_counts(head, colour)
+    assert counts[:2, group_of("r"), bins_of(np.array([1.0]))[0]].tolist() == [25_000, 25_000]
+    assert counts.sum() == 50_000
+    assert BandPoints().rate_counts(head[1:2], colour[1:2]).sum() == 0
 
 
 def test_only_so_many_bands_have_rates():

@@ -12,8 +12,10 @@ from numpy.random import Generator
 from bridges.simulator.detections import Camera, Nature, Neighbours, Source
 from bridges.simulator.light_curves import Afterglow, Kilonova, LightCurve, Outburst, Supernova, Variable
 from bridges.simulator.survey import fields, observe
+from matchers.colours import COLOURS, UnrelatedColours
 from matchers.light_curves import evidence
-from matchers.rates import BINS, GROUPS, RateHistogram
+from matchers.rates import BINS, GROUPS, RateHistogram, bins_of
+from matchers.unrelated import UNMEASURED, UnrelatedCurves
 from schemas.records import Measurement
 from schemas.statistics import LightCurveEvidence, Rate, SourceClass
 from schemas.times import US_PER_DAY, us_from_iso
@@ -32,7 +34,7 @@ def told(
     first_d: float | None = None,
     missed_d: float | None = None,
     trigger_us: int = T0,
-    background: RateHistogram = RateHistogram.FALLBACK,
+    background: UnrelatedCurves = UNMEASURED,
 ) -> LightCurveEvidence:
     earliest_us = min((one.time_us for one in points), default=T0)
     return evidence(
@@ -137,8 +139,37 @@ POINTS = st.lists(
     max_size=8,
 )
 BACKGROUNDS = st.lists(st.integers(0, 10**4), min_size=BINS, max_size=BINS).map(
-    lambda counts: RateHistogram.measured(np.array([counts] * len(GROUPS)))
+    lambda counts: UnrelatedCurves(
+        RateHistogram.measured(np.array([[counts] * len(GROUPS)] * COLOURS)),
+        UnrelatedColours.measured(np.array(counts) / 10**4),
+    )
 )
+
+
+def test_it_is_compared_with_others_of_its_colour_and_not_with_itself():
+    red = [
+        point(t, band, mag + fainter)
+        for t, mag in ((2.0, 19.0), (4.0, 20.0))
+        for band, fainter in (("g", 0.5), ("r", 0))
+    ]
+    blue = [replace(one, mag=one.mag - 0.8) if one.band == "g" and one.mag else one for one in red]
+    counts = np.zeros((COLOURS, len(GROUPS), BINS), np.int64)
+    counts[0, :, bins_of(np.array([0.5]))] = 1000
+    all_fade = UnrelatedCurves(RateHistogram.measured(counts), UnrelatedColours.FALLBACK)
+    counts[0], counts[COLOURS - 2, :, bins_of(np.array([-0.1]))] = 0, 1000
+    rising = RateHistogram.measured(counts)
+    counts[COLOURS - 2, :, bins_of(np.array([0.5]))] = 1
+    with_it = RateHistogram.measured(counts)
+
+    def afterglow(points: list[Measurement], rates: RateHistogram) -> float:
+        curves = UnrelatedCurves(rates, UnrelatedColours.FALLBACK)
+        return told(*points, background=curves).log_likelihood_ratio[AFTERGLOW]
+
+    assert afterglow(red, all_fade.rates) > afterglow(blue, all_fade.rates) + 2
+    assert afterglow(red, with_it) == pytest.approx(afterglow(red, rising), abs=0.05)
+    others = counts.copy()
+    others[COLOURS - 2, :, bins_of(np.array([0.5]))] = 2
+    assert afterglow(red, RateHistogram.measured(others)) < afterglow(red, with_it) - 0.2
 
 
 @given(POINTS, st.randoms(use_true_random=False))
@@ -155,13 +186,13 @@ def test_only_times_since_the_trigger_count(points, shift_us):
         trigger_time_us=T0 + shift_us,
         first_detection_us=T0 + shift_us + 5,
         last_non_detection_us=T0 + shift_us - 7,
-        background=RateHistogram.FALLBACK,
+        background=UNMEASURED,
     ) == evidence(
         points,
         trigger_time_us=T0,
         first_detection_us=T0 + 5,
         last_non_detection_us=T0 - 7,
-        background=RateHistogram.FALLBACK,
+        background=UNMEASURED,
     )
 
 
@@ -198,7 +229,7 @@ ANY_POINT = st.builds(
     st.integers(-(2**63), 2**63 - 1) | st.just(T0),
     st.integers(-(2**63), 2**63 - 1) | st.integers(T0 - 10**11, T0 + 10**12),
     st.none() | st.integers(-(2**63), 2**63 - 1) | st.integers(T0 - 10**11, T0 + 10**12),
-    st.just(RateHistogram.FALLBACK) | BACKGROUNDS,
+    st.just(UNMEASURED) | BACKGROUNDS,
 )
 def test_whatever_is_told_all_numbers_are_finite(points, trigger_us, first_us, missed_us, background):
     found = evidence(
@@ -283,7 +314,7 @@ def seen(draw: Callable[[Generator, int], LightCurve], cadence_nights: int, numb
             trigger_time_us=trigger_us,
             first_detection_us=first_us,
             last_non_detection_us=max(visits_us[visits_us < first_us].tolist(), default=None),
-            background=RateHistogram.FALLBACK,
+            background=UNMEASURED,
         )
         if one.rates:
             found.append(one)

@@ -7,13 +7,17 @@ from hypothesis import strategies as st
 
 from bridges.simulator.night import simulate
 from bridges.simulator.plan import NightPlan
+from matchers.colours import COLOURS, NO_COLOUR
 from matchers.rates import (
+    ANYTHING,
     BINS,
     EDGES_MAG_PER_D,
     FLAT,
     GROUPS,
     OUTLIERS,
     PSEUDO_OBJECTS,
+    PSEUDO_OF_ALL_COLOURS,
+    Compared,
     MeasuredRate,
     RateDensity,
     RateHistogram,
@@ -30,9 +34,14 @@ COUNTS = st.lists(st.integers(0, 10**6), min_size=BINS, max_size=BINS)
 
 
 def counted(rates: list[float], group: int = 0) -> np.ndarray:
-    counts = np.zeros((len(GROUPS), BINS), np.int64)
-    np.add.at(counts[group], bins_of(np.array(rates)), 1)
+    """Rates of objects without a colour."""
+    counts = np.zeros((COLOURS, len(GROUPS), BINS), np.int64)
+    np.add.at(counts[NO_COLOUR, group], bins_of(np.array(rates)), 1)
     return counts
+
+
+def log_density(histogram: RateHistogram, band: str, rate: float, err: float, compared: Compared = ANYTHING) -> float:
+    return math.log(histogram.seen(band, MeasuredRate.of(rate, err), compared))
 
 
 def total(density: RateDensity) -> float:
@@ -59,17 +68,18 @@ def test_a_rate_lies_in_its_bin_and_what_is_faster_in_the_last_one(rates):
 
 @given(COUNTS, COUNTS)
 def test_all_densities_sum_to_one_and_none_is_zero(one, other):
-    histogram = RateHistogram.measured(np.array([one, other, [0] * BINS]))
-    assert histogram.rates == (sum(one), sum(other), 0)
-    for density in (*histogram.densities, *RateHistogram.FALLBACK.densities, FLAT):
+    histogram = RateHistogram.measured(np.array([[one, other, [0] * BINS]] * COLOURS))
+    densities = [density for told in (histogram, RateHistogram.FALLBACK) for row in told.densities for density in row]
+    for density in (*densities, FLAT):
         assert total(density) == pytest.approx(1)
         assert min(density.per_mag_per_d) > 0
 
 
 @given(COUNTS, st.sampled_from(["g", "r", "i", "", "w"]), FINITE, st.floats(allow_nan=False))
 def test_any_rate_with_any_error_has_a_finite_density(counts, band, rate, err):
-    histogram = RateHistogram.measured(np.array([counts] * len(GROUPS)))
-    assert math.isfinite(histogram.log_density(band, rate, err))
+    histogram = RateHistogram.measured(np.array([[counts] * len(GROUPS)] * COLOURS))
+    for compared in (ANYTHING, Compared(0, dict.fromkeys("gri", int(np.argmax(counts))))):
+        assert math.isfinite(log_density(histogram, band, rate, err, compared))
 
 
 @pytest.mark.parametrize("err", [0.02, 0.2, 2.0])
@@ -107,17 +117,63 @@ def test_cumulative_distributions_by_hand():
 
 def test_the_fallback_gives_way_to_what_is_measured_little_by_little():
     fallback = RateHistogram.FALLBACK
-    assert RateHistogram.measured(counted([])).log_density("g", 0.4, 0.05) == pytest.approx(
-        fallback.log_density("g", 0.4, 0.05)
+    assert log_density(RateHistogram.measured(counted([])), "g", 0.4, 0.05) == pytest.approx(
+        log_density(fallback, "g", 0.4, 0.05)
     )
-    densities = [
-        RateHistogram.measured(counted([0.4] * many)).log_density("g", 0.4, 0.05)
+    of_all = [
+        log_density(RateHistogram.measured(counted([0.4] * many)), "g", 0.4, 0.05, Compared(0))
         for many in (0, 1, 10, PSEUDO_OBJECTS, 10**5)
     ]
-    assert densities == sorted(densities)
-    assert densities[1] - densities[0] < 0.15
-    half = math.log((math.exp(densities[0]) + math.exp(densities[-1])) / 2)
-    assert densities[3] == pytest.approx(half, abs=0.01)
+    assert of_all == sorted(of_all)
+    assert of_all[1] - of_all[0] < 0.15
+    half = math.log((math.exp(of_all[0]) + math.exp(of_all[-1])) / 2)
+    assert of_all[3] == pytest.approx(half, abs=0.01)
+
+
+def test_what_is_known_of_all_colours_gives_way_to_what_is_known_of_one():
+    """In blue and red as many fade at 0.4 mag/d as rise, but all that fade are blue."""
+    counts = counted([])
+    blue, red = 0, NO_COLOUR - 1
+    at = {
+        many: [
+            log_density(RateHistogram.measured(counts + more), "r", 0.4, 0.05, Compared(colour))
+            for colour in (blue, red)
+        ]
+        for many in (0, PSEUDO_OF_ALL_COLOURS, 10**5)
+        for more in [_fading_and_rising(many, blue, red)]
+    }
+    assert at[0][0] == at[0][1]
+    few, most = at[PSEUDO_OF_ALL_COLOURS], at[10**5]
+    assert few[0] > few[1] + 0.7
+    assert most[0] > most[1] + 3
+    assert math.exp(most[1]) == pytest.approx(OUTLIERS * FLAT.seen(MeasuredRate.of(0.4, 0.05)), rel=0.2)
+
+
+def _fading_and_rising(many: int, fading: int, rising: int) -> np.ndarray:
+    counts = np.zeros((COLOURS, len(GROUPS), BINS), np.int64)
+    for colour, rate in ((fading, 0.4), (rising, -0.4)):
+        counts[colour, :, bins_of(np.array([rate]))] = many
+    return counts
+
+
+@given(
+    st.lists(st.integers(0, 50), min_size=BINS, max_size=BINS),
+    st.integers(0, BINS - 1),
+    st.floats(-3, 3),
+    st.floats(0.01, 3),
+)
+def test_an_object_is_not_compared_with_itself(others, own, rate, err):
+    without = np.zeros((COLOURS, len(GROUPS), BINS), np.int64)
+    without[1, group_of("r")] = others
+    with_it = without.copy()
+    with_it[1, group_of("r"), own] += 1
+    expected = log_density(RateHistogram.measured(without), "r", rate, err, Compared(1))
+    # That it counts among all colours together, too, makes little difference.
+    found = log_density(RateHistogram.measured(with_it), "r", rate, err, Compared(1, {"r": own}))
+    assert found == pytest.approx(expected, abs=0.1)
+    # What was not counted is not taken away.
+    in_other_band = log_density(RateHistogram.measured(without), "g", rate, err, Compared(1, {"g": own, "r": own}))
+    assert in_other_band == log_density(RateHistogram.measured(without), "g", rate, err, Compared(1))
 
 
 def test_bands_count_by_group_and_unknown_ones_with_r():
@@ -125,9 +181,9 @@ def test_bands_count_by_group_and_unknown_ones_with_r():
         "u g", "u g", "r", "i z y", "i z y", "i z y", "r", "r",
     ]  # fmt: skip
     only_g = RateHistogram.measured(counted([2.0] * 1000))
-    assert only_g.log_density("u", 2.0, 0.1) == only_g.log_density("g", 2.0, 0.1)
-    assert only_g.log_density("g", 2.0, 0.1) > only_g.log_density("r", 2.0, 0.1) + 3
-    assert only_g.log_density("r", 2.0, 0.1) == pytest.approx(RateHistogram.FALLBACK.log_density("i", 2.0, 0.1))
+    of_band = {band: log_density(only_g, band, 2.0, 0.1) for band in "ugr"}
+    assert of_band["u"] == of_band["g"] > of_band["r"] + 3
+    assert of_band["r"] == pytest.approx(log_density(RateHistogram.FALLBACK, "i", 2.0, 0.1))
 
 
 def test_the_fallback_is_what_the_simulator_makes():
@@ -145,6 +201,6 @@ def test_the_fallback_is_what_the_simulator_makes():
     assert len(rates) > 200
     edges = [-0.3, -0.2, -0.1, 0.0, 0.1, 0.2, 0.4]
     share = np.searchsorted(np.sort(rates), edges) / len(rates)
-    density = RateHistogram.FALLBACK.density("g")
+    density = RateHistogram.FALLBACK.densities[NO_COLOUR][group_of("g")]
     below = np.cumsum(np.array(density.per_mag_per_d) * np.diff(EDGES))
     assert np.interp(edges, EDGES[1:], below) == pytest.approx(share, abs=0.08)

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -5,10 +7,11 @@ from hypothesis import strategies as st
 
 from matchers.background import Background
 from matchers.bands import BandPoints
+from matchers.colours import COLOURS, NO_COLOUR
 from matchers.coverage import Coverage
 from matchers.exposure import Exposure, FirstLooks
 from matchers.objects import Objects
-from matchers.repeats import COLOURS, SEEN_ONCE, Looked, Repeats, Seen, counts_of, seen_of
+from matchers.repeats import SEEN_ONCE, Looked, Repeats, Seen, counts_of, seen_of
 from matchers.searched_sky import searched_sky
 from matchers.visibility import CLASSES, CounterpartOptions, Visibility
 from schemas.densities import skymap_of
@@ -39,7 +42,13 @@ def test_how_often_an_object_was_seen():
 COUNTS = st.lists(st.integers(0, 10**5), min_size=3 * COLOURS, max_size=3 * COLOURS).map(
     lambda counts: np.array(counts).reshape(COLOURS, 3)
 )
-NO_COLOUR = COLOURS - 1
+A_COLOUR = np.array([-1.0, 0.1, 1.0])
+"""In each bin."""
+
+
+def in_one_night(told: Repeats) -> np.ndarray:
+    """By colour, of what was not counted itself."""
+    return told.in_one_night(np.full(NO_COLOUR, Seen.ONCE), A_COLOUR)
 
 
 @given(COUNTS)
@@ -47,18 +56,28 @@ def test_fractions_add_up_and_are_never_0(counts):
     told = Repeats.measured(counts)
     assert sum(told.fractions) == pytest.approx(1.0)
     assert min(told.fractions) > 0
-    assert 0 < min(told.in_one_night) <= max(told.in_one_night) < 1
+    for gone in in_one_night(told).tolist():
+        assert 0 < gone < 1
     assert told.objects == counts.sum()
 
 
 def test_a_young_store_has_the_fallback_and_an_old_one_what_it_saw():
     nothing = Repeats.measured(np.zeros((COLOURS, 3), np.int64))
     assert nothing.fractions == pytest.approx(Repeats.FALLBACK.fractions)
-    assert nothing.in_one_night == pytest.approx(Repeats.FALLBACK.in_one_night)
+    assert in_one_night(nothing) == pytest.approx(Repeats.FALLBACK_IN_ONE_NIGHT)
     counts = np.array([[0, 10**6, 10**6], [0, 0, 10**6], [0, 10**6, 0], [3 * 10**6, 0, 0]])
     seen = Repeats.measured(counts)
     assert seen.fractions == pytest.approx((3 / 7, 2 / 7, 2 / 7), rel=1e-3)
-    assert seen.in_one_night == pytest.approx((0.5, 0.0, 1.0), abs=1e-3)
+    assert in_one_night(seen) == pytest.approx((0.5, 0.0, 1.0), abs=1e-3)
+
+
+@given(COUNTS, st.integers(0, NO_COLOUR - 1), st.sampled_from([Seen.ONE_NIGHT, Seen.SEVERAL_NIGHTS]))
+def test_an_object_is_not_compared_with_itself(counts, colour, seen):
+    with_it = counts.copy()
+    with_it[colour, seen] += 1
+    own, g_minus_r = np.array([seen]), A_COLOUR[[colour]]
+    found = Repeats.measured(with_it).in_one_night(own, g_minus_r)
+    assert found.tolist() == in_one_night(Repeats.measured(counts))[[colour]].tolist()
 
 
 def test_objects_are_counted_by_colour():
@@ -76,8 +95,9 @@ def test_both_hypotheses_are_distributions(still, counts, looked):
     """The mean of a likelihood ratio over what is unrelated is 1, of any colour."""
     told = Repeats.measured(counts)
     once, *again = told.fractions
-    for gone, colour in (*zip(told.in_one_night, (-1.0, 0.1, 1.0), strict=True), (again[0] / sum(again), np.nan)):
-        ratios = told.ratios(np.array(list(Seen)), np.full(3, looked), np.full((1, 3), still), np.full(3, colour))[0]
+    nobody = replace(told, again=tuple((0, 0) for _ in A_COLOUR))  # in whose counts none of the three is
+    for gone, colour in (*zip(in_one_night(nobody), A_COLOUR, strict=True), (again[0] / sum(again), np.nan)):
+        ratios = nobody.ratios(np.array(list(Seen)), np.full(3, looked), np.full((1, 3), still), np.full(3, colour))[0]
         unrelated = np.array([once, sum(again) * gone, sum(again) * (1 - gone)])
         assert float(ratios @ unrelated) == pytest.approx(1.0)
         assert np.isfinite(ratios).all()

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from matchers.rates import BINS, GROUPS, RateHistogram, bins_of
+from matchers.colours import COLOURS, UnrelatedColours
+from matchers.rates import BINS, GROUPS, Compared, MeasuredRate, RateHistogram, bins_of
 from matchers.slopes import Line, Point, line
 from matchers.source_classes import class_priors, colour_terms, onset_terms, rate_terms
 from schemas.records import Messenger
@@ -80,7 +81,7 @@ def test_an_afterglow_by_hand():
     index = random.normal(1.2, 0.5, 1_000_000)
     index = index[(index > 0.5) & (index < 2.5)]
     likelihood = np.mean(np.exp(-0.5 * ((0.7 - per_index * index) / err) ** 2)) / err / math.sqrt(2 * math.pi)
-    ratio = math.log(likelihood) - FALLBACK.log_density("r", 0.7, err)
+    ratio = math.log(likelihood) - math.log(FALLBACK.seen("r", MeasuredRate.of(0.7, err)))
     assert judged(0.7, 0.4)[AFTERGLOW] == pytest.approx(ratio, abs=0.05)
 
 
@@ -124,9 +125,14 @@ def test_the_rates_of_two_bands_are_not_two_pieces_of_evidence():
 
 
 def test_the_background_is_that_of_the_store():
-    counts = np.zeros((len(GROUPS), BINS), np.int64)
-    counts[:, bins_of(np.array([0.7]))] = 10**6
-    assert rate_terms([straight(0.7, 0.05)], RateHistogram.measured(counts))[AFTERGLOW] < 0 < judged(0.7)[AFTERGLOW]
+    counts = np.zeros((COLOURS, len(GROUPS), BINS), np.int64)
+    counts[0, :, bins_of(np.array([0.7]))] = 10**6
+    counts[1, :, bins_of(np.array([-0.7]))] = 10**6
+    like, unlike = (
+        rate_terms([straight(0.7, 0.05)], RateHistogram.measured(counts), Compared(colour))[AFTERGLOW]
+        for colour in (0, 1)
+    )
+    assert like < 0 < judged(0.7)[AFTERGLOW] < unlike
 
 
 def test_no_light_curve_decides_alone():
@@ -168,10 +174,13 @@ def test_a_colour_by_hand():
 
 @pytest.mark.parametrize("err", [0.0, 0.1, 1.0])
 def test_colours_of_afterglows_are_as_likely_in_all(err):
+    """Those of unrelated objects are as they were measured, with their errors."""
     colours = np.linspace(-3.0, 5.0, 4001)
-    unrelated = 0.97 * np.exp(-0.5 * ((colours - 0.08) / math.hypot(0.25, err)) ** 2)
-    unrelated = unrelated / math.hypot(0.25, err) / math.sqrt(2 * math.pi) + 0.03 / 8
-    ratios = [math.exp(colour_terms(float(colour), err, 1.0)[AFTERGLOW]) for colour in colours]
+    sigma = max(0.3, err)
+    unrelated = 0.97 * np.exp(-0.5 * ((colours - 0.2) / sigma) ** 2)
+    unrelated = unrelated / sigma / math.sqrt(2 * math.pi) + 0.03 / 8
+    measured = UnrelatedColours(0.2, 0.3, 100)
+    ratios = [math.exp(colour_terms(float(colour), err, 1.0, measured)[AFTERGLOW]) for colour in colours]
     assert np.trapezoid(ratios * unrelated, colours) == pytest.approx(1.0, abs=0.01)
 
 

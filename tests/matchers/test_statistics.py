@@ -16,10 +16,10 @@ from matchers.background import Background
 from matchers.counterparts import class_weights
 from matchers.coverage import CELL_SHIFT, CELLS
 from matchers.grb import GrbOptions, grb
-from matchers.rates import RateHistogram
 from matchers.repeats import SEEN_ONCE, Repeats
 from matchers.source_classes import onset_terms
 from matchers.statistics import Assessment, assess, expected_chance
+from matchers.unrelated import UNMEASURED
 from matchers.visibility import CLASSES, CounterpartOptions, Visibility
 from schemas.annotations import Annotation, Answer
 from schemas.localisation import Cone, Localisation, Systematics
@@ -49,9 +49,7 @@ def known(visit_us: np.ndarray, rate: float = RATE, depth_mag: float = 20.5) -> 
     """A background of one rate everywhere, with these visits."""
     coverage = Sky.of(np.random.default_rng(0), visit_us, 0.0).coverage
     nothing = np.zeros(4)
-    return {
-        "ztf": Background("ztf", RateHistogram.FALLBACK, np.full(CELLS, rate), depth_mag, coverage, nothing, nothing, 0)
-    }
+    return {"ztf": Background("ztf", UNMEASURED, np.full(CELLS, rate), depth_mag, coverage, nothing, nothing, 0)}
 
 
 def at(trigger: Trigger, offset_deg: float, time_us: int, name: str = "a") -> Coincidence:
@@ -436,9 +434,7 @@ def test_posteriors_are_calibrated_where_the_truth_is_as_assumed():
     random = np.random.default_rng(20)
     claimed, true, none, without = [], [], 0.0, 0
     sky = Sky.random(random, nights=14, per_deg2_night=0.1, visited=0.5)
-    backgrounds = {
-        "ztf": replace(sky.background(), repeats=Untold(Repeats.FALLBACK.fractions, Repeats.FALLBACK.in_one_night))
-    }
+    backgrounds = {"ztf": replace(sky.background(), repeats=Untold(Repeats.FALLBACK.fractions))}
     visibility = Visibility(OPTIONS, backgrounds["ztf"].depth_mag, None)
     for _ in range(600):
         ra, dec = float(random.uniform(0, 360)), float(np.degrees(np.arcsin(random.uniform(-1, 1))))
