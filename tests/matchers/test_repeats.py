@@ -7,10 +7,11 @@ from hypothesis import strategies as st
 
 from matchers.background import Background
 from matchers.bands import BandPoints
-from matchers.colours import COLOURS, NO_COLOUR
+from matchers.colours import COLOURS, NO_COLOUR, UnrelatedColours
 from matchers.coverage import Coverage
 from matchers.exposure import Exposure, FirstLooks
 from matchers.objects import Objects
+from matchers.rates import BINS, GROUPS, RateHistogram, bins_of, group_of
 from matchers.repeats import SEEN_ONCE, Looked, Repeats, Seen, counts_of, seen_of
 from matchers.searched_sky import searched_sky
 from matchers.visibility import CLASSES, CounterpartOptions, Visibility
@@ -125,7 +126,9 @@ def test_something_red_that_is_gone_soon_is_no_flare():
     assert red > 3 * blue
 
 
-def one_alert(name: str, time_us: int, ra_deg: float, first_us: int | None = None) -> Alerts:
+def one_alert(
+    name: str, time_us: int, ra_deg: float, first_us: int | None = None, band: str = "r", mag: float = 19.0
+) -> Alerts:
     return Alerts.from_columns(
         "ztf",
         alert_id=[time_us // US_PER_S],
@@ -134,9 +137,9 @@ def one_alert(name: str, time_us: int, ra_deg: float, first_us: int | None = Non
         ra_deg=[ra_deg],
         dec_deg=[10.0],
         first_detection_us=[time_us if first_us is None else first_us],
-        mag=[19.0],
+        mag=[mag],
         mag_err=[0.1],
-        band=["r"],
+        band=[band],
     )
 
 
@@ -156,6 +159,28 @@ def test_new_objects_are_counted_where_a_later_night_has_looked():
     told = objects.repeats_of_new()
     assert told.objects == 3
     assert told == Repeats.measured(np.array([*[[0, 0, 0]] * NO_COLOUR, [1, 1, 1]]))
+
+
+def test_light_curves_of_new_objects_are_counted_by_colour():
+    objects = Objects()
+    for name, g_minus_r, fainter, since_us in (
+        ("blue", -0.4, 1.0, None),
+        ("red", 0.6, -0.5, None),
+        ("known before", 0.1, 0.0, NIGHT_US - 50 * US_PER_DAY),
+    ):
+        for time_us, mag in ((NIGHT_US, 19.0), (NIGHT_US + 2 * US_PER_DAY, 19.0 + fainter)):
+            for band, of_band in (("r", 0.0), ("g", g_minus_r)):
+                alerts = one_alert(name, time_us, 40.0, since_us or NIGHT_US, band, mag + of_band)
+                objects.store(objects.observe(alerts)[0], alerts)
+    told = objects.curves_of_new()
+    expected = UnrelatedColours.measured(np.array([-0.4, 0.6]))
+    assert told.colours.objects == 2
+    assert told.colours.mean_mag == pytest.approx(expected.mean_mag, abs=1e-5)
+    assert told.colours.scatter_mag == pytest.approx(expected.scatter_mag, abs=1e-5)
+    counts = np.zeros((COLOURS, len(GROUPS), BINS), np.int64)
+    for colour, rate in ((0, 0.5), (2, -0.25)):
+        counts[colour, [group_of("g"), group_of("r")], bins_of(np.array([rate]))] = 1
+    assert told.rates == RateHistogram.measured(counts)
 
 
 def test_colours_are_of_one_night():
