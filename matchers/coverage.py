@@ -176,13 +176,15 @@ class Coverage:
                 shown.append(Visits(number, night.first_ms, night.last_ms))
         return tuple(shown)
 
-    def last_visits(self) -> Ints:
-        """Number of the latest night in which each cell was visited, shape (`CELLS`,); of none a number before all."""
-        last = np.full(CELLS, _LONG_AGO, np.int64)
-        for number, night in sorted(self._nights.items()):
-            if night.is_visited:  # most are only known as the first of objects that were found before
-                last[night.last_ms != NEVER_MS] = number
-        return last
+    def later_visits(self, cell: Ints, night: Ints) -> Ints:
+        """In how many nights after the given ones these cells were visited, shape (n,)."""
+        # Most nights are only known as the first of objects that were found before.
+        visited = [(number, each) for number, each in sorted(self._nights.items()) if each.is_visited]
+        later = np.zeros((len(visited) + 1, CELLS), np.int16)
+        for row in range(len(visited) - 1, -1, -1):
+            later[row] = later[row + 1] + (visited[row][1].last_ms != NEVER_MS)
+        first = np.searchsorted(np.array([number for number, _ in visited], np.int64), night, side="right")
+        return later[first, cell].astype(np.int64)
 
     def new_objects(self) -> tuple[Array, Array, int]:
         """New objects and visited nights by cell, shape (`CELLS`,) each, and how many nights were visited anywhere.

@@ -76,8 +76,8 @@ class Exposure:
         self._bright_at_first = visibility.bright(self._first_delay_d)
         when_us, last_us, visited = self._looks(background, candidates, *span_us)
         delay_d = (when_us - time_us) / US_PER_DAY
-        self._look_again(delay_d, last_us, visited, candidates.first_us)
-        counted = np.cumsum(visited, axis=0)
+        counted = np.cumsum(visited, axis=0, dtype=np.int64)
+        self._look_again(delay_d, last_us, visited, counted, candidates.first_us)
         nights = counted[-1] if len(counted) else np.zeros(len(self._cells), np.int64)
         self._night = np.maximum(counted[self._place, self._rows], 1) if len(counted) else self._place + 1
         self._chances = visibility.chances(delay_d, visited)
@@ -110,8 +110,10 @@ class Exposure:
             np.minimum.at(when_us, (places, self._rows[inside]), candidates.first_us[inside])
         return when_us, last_us, visited
 
-    def _look_again(self, delay_d: Array, last_us: Ints, visited: NDArray[np.bool_], first_us: Ints) -> None:
-        """Whether each candidate's place was looked at after its first detection, and when in a later night."""
+    def _look_again(
+        self, delay_d: Array, last_us: Ints, visited: NDArray[np.bool_], counted: Ints, first_us: Ints
+    ) -> None:
+        """Whether each candidate's place was looked at after its first detection, and when in the next night."""
         self._looked = np.full(len(first_us), Looked.NOT_YET, np.int64)
         self._later_delay_d = self._first_delay_d.copy()
         nights = len(visited)
@@ -120,12 +122,14 @@ class Exposure:
         following = np.full((nights + 1, len(self._cells)), nights)
         for night in range(nights - 1, -1, -1):
             following[night] = np.where(visited[night], night, following[night + 1])
-        later = following[self._place + 1, self._rows]
+        following_night = following[self._place + 1, self._rows]
         same_night = last_us[self._place, self._rows] > first_us + _LOOK_AGAIN_US
         self._looked[same_night & self._inside] = Looked.SAME_NIGHT
-        is_later = (later < nights) & self._inside
-        self._looked[is_later] = Looked.LATER_NIGHT
-        self._later_delay_d[is_later] = delay_d[later[is_later], self._rows[is_later]]
+        later = np.flatnonzero((following_night < nights) & self._inside)
+        rows = self._rows[later]
+        later_nights = counted[-1, rows] - counted[self._place[later], rows]
+        self._looked[later] = np.minimum(Looked.SAME_NIGHT + later_nights, Looked.MORE_NIGHTS)
+        self._later_delay_d[later] = delay_d[following_night[later], rows]
 
     def _tabulate(self, background: Background, nights: Ints) -> None:
         """Expected numbers inside each level by visited night: those up to it, and those of it alone."""

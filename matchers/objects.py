@@ -255,14 +255,14 @@ class Objects:
         return UnrelatedCurves(rates, UnrelatedColours.measured(g_minus_r))
 
     def repeats_of_new(self) -> Repeats:
-        """How often new objects are seen again: those whose place was looked at in a later night, of as many as for
+        """How often new objects are seen again: those whose place was looked at in later nights, of as many as for
         their light curves."""
         columns = self._table.columns
         every, new = self._new()
-        first_us, cell = columns.first_us[every], columns.cell[every]
-        new = new[self.coverage.last_visits()[cell[new]] > night_of(first_us[new])]
-        seen = seen_of(columns.stored[every][new], columns.last_us[every][new] - first_us[new])
-        return Repeats.measured(counts_of(seen, self._points.first_colours(columns.head[every][new])))
+        first_us = columns.first_us[every][new]
+        later_nights = self.coverage.later_visits(columns.cell[every][new].astype(np.int64), night_of(first_us))
+        seen = seen_of(columns.stored[every][new], columns.last_us[every][new] - first_us)
+        return Repeats.measured(counts_of(later_nights, seen, self._points.first_colours(columns.head[every][new])))
 
     def _new(self) -> tuple[slice, Ints]:
         """Which objects are looked at, and which of these are new."""

@@ -11,7 +11,7 @@ from typing import ClassVar, Final, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from matchers.colours import COLOURS, NO_COLOUR, colour_bins
+from matchers.colours import COLOURS, colour_bins
 from schemas.pixels import Array
 from schemas.records import Floats, Ints
 from schemas.times import US_PER_DAY
@@ -29,13 +29,17 @@ class Seen(IntEnum):
 
 
 class Looked(IntEnum):
-    """Whether its place was looked at after its first detection."""
+    """Whether its place was looked at after its first detection, and in how many later nights."""
 
     NOT_YET = 0
     SAME_NIGHT = 1
-    LATER_NIGHT = 2
+    ONE_NIGHT = 2
+    TWO_NIGHTS = 3
+    MORE_NIGHTS = 4
 
 
+LATER_NIGHTS: Final = Looked.MORE_NIGHTS - Looked.SAME_NIGHT
+"""So many numbers of later nights are told apart: the last is of all that are larger."""
 SEEN_ONCE: Final = 0.2
 """Of counterparts at whose place somebody looked again: a tenth of all alerts fail the cuts, others are too faint."""
 _SEEN_LATER_LEAST, _SEEN_LATER_MOST = 0.1, 0.9
@@ -48,63 +52,81 @@ def seen_of(alerts: Ints | NDArray[np.int32], span_us: Ints) -> Ints:
     return np.asarray(np.where(alerts > 1, again, Seen.ONCE), np.int64)
 
 
-def counts_of(seen: Ints, g_minus_r: Floats) -> Ints:
-    """How many objects were seen how often, by colour; shape (`COLOURS`, `Seen`).
+def counts_of(later_nights: Ints, seen: Ints, g_minus_r: Floats) -> Ints:
+    """How many objects were seen how often, by the nights in which somebody looked, and by colour.
 
     Parameters
     ----------
+    later_nights
+        In how many nights after its first the place of each was looked at, shape (n,); those with none do not count.
     seen, g_minus_r
         `Seen` and colour of each, shape (n,); NaN where the colour is not known.
+
+    Returns
+    -------
+    ndarray
+        Shape (`LATER_NIGHTS`, `COLOURS`, `Seen`).
     """
-    places = colour_bins(g_minus_r) * len(Seen) + seen
-    return np.bincount(places, minlength=COLOURS * len(Seen)).reshape(COLOURS, len(Seen))
+    shape = LATER_NIGHTS, COLOURS, len(Seen)
+    on = np.flatnonzero(later_nights > 0)
+    nights = np.minimum(later_nights[on], LATER_NIGHTS) - 1
+    places = np.ravel_multi_index((nights, colour_bins(g_minus_r[on]), seen[on]), shape)
+    return np.bincount(places, minlength=LATER_NIGHTS * COLOURS * len(Seen)).reshape(shape)
 
 
 @dataclass(frozen=True, slots=True)
 class Repeats:
-    """How often unrelated new objects are seen again.
+    """How often unrelated new objects are seen again, by the number of later nights in which somebody looked.
 
     Attributes
     ----------
-    fractions
-        Of those whose place was looked at in a later night, by `Seen`; the sum is 1.
+    once
+        Fraction that was seen once.
     again
-        Of those of them that were seen again and have a colour, by its bin: how many in one night only, and in several.
-        Flares are blue, so that something red that is gone soon is no flare.
-    objects
-        How many were counted; 0 in the fallback.
+        Of what was seen again, and its colour: how many objects in one night only, and how many in several. Flares are
+        blue, so that something red that is gone soon is no flare; but one look may miss what is still there.
     """
 
-    fractions: tuple[float, ...]
-    again: tuple[tuple[int, int], ...] = ((0, 0),) * NO_COLOUR
-    objects: int = 0
+    once: tuple[float, ...]
+    again: tuple[tuple[tuple[int, int], ...], ...] = (((0, 0),) * COLOURS,) * LATER_NIGHTS
 
     FALLBACK: ClassVar["Repeats"]
     """Of simulated weeks (`bridges.simulator`)."""
-    FALLBACK_IN_ONE_NIGHT: ClassVar[tuple[float, ...]] = (0.15, 0.03, 0.03)
-    """Of what is seen again, by colour."""
+    FLARES: ClassVar[tuple[float, ...]] = (0.12, 0.01, 0.01, 0.05)
+    """Fallback: of what is seen again so much is gone after the first night, by colour..."""
+    MISSED: ClassVar[float] = 0.1
+    """...and of the others a look misses so many."""
     PSEUDO_OBJECTS: ClassVar[float] = 50.0
-    """The fallback counts as much as so many objects (a Dirichlet prior), a third of them in each bin of colour."""
+    """The fallback of what is seen once counts as much as so many objects (a Dirichlet prior)..."""
+    PSEUDO_OF_COLOUR: ClassVar[float] = 15.0
+    """...and that of what is seen again as so many of each colour."""
 
     @classmethod
     def measured(cls, counts: Ints) -> Self:
         """Of what was counted, as `counts_of` gives it, blended with the fallback."""
-        total = int(counts.sum())
-        blended = counts.sum(axis=0) + cls.PSEUDO_OBJECTS * np.array(cls.FALLBACK.fractions)
-        again = [(one_night, several) for _, one_night, several in counts[:NO_COLOUR].tolist()]
-        return cls(tuple((blended / (total + cls.PSEUDO_OBJECTS)).tolist()), tuple(again), total)
+        total = counts.sum(axis=(1, 2)) + cls.PSEUDO_OBJECTS
+        once = (counts[:, :, Seen.ONCE].sum(axis=1) + cls.PSEUDO_OBJECTS * np.array(cls.FALLBACK.once)) / total
+        again = counts[:, :, Seen.ONE_NIGHT :].tolist()
+        return cls(tuple(once.tolist()), tuple(tuple(map(tuple, of_nights)) for of_nights in again))
 
-    def in_one_night(self, seen: Ints, g_minus_r: Floats) -> Array:
+    def in_one_night(self, later: Ints, seen: Ints, g_minus_r: Floats) -> Array:
         """Of what is unrelated, of the colour of each candidate, and seen again: how much is in one night only.
 
         The candidate itself was counted, too; it is left out, as few others may be like it.
+
+        Parameters
+        ----------
+        later
+            Number of later nights less 1, shape (n,).
+        seen, g_minus_r
+            As in `ratios`.
         """
-        _, one_night, several = self.fractions
-        pseudo, colour = self.PSEUDO_OBJECTS / NO_COLOUR, colour_bins(g_minus_r)
-        of_colour = np.array([*self.again, (0, 0)])[colour]
+        colour = colour_bins(g_minus_r)
         own = np.stack([seen == Seen.ONE_NIGHT, seen == Seen.SEVERAL_NIGHTS], axis=-1)
-        others = np.maximum(of_colour - own, 0)
-        fallback = np.array([*self.FALLBACK_IN_ONE_NIGHT, one_night / (one_night + several)])[colour]
+        others = np.maximum(np.array(self.again)[later, colour] - own, 0)
+        flares = np.array(self.FLARES)[colour]
+        fallback = flares + (1 - flares) * self.MISSED ** (later + 1.0)
+        pseudo = self.PSEUDO_OF_COLOUR
         return np.asarray((others[:, 0] + pseudo * fallback) / (others.sum(axis=1) + pseudo))
 
     def ratios(self, seen: Ints, looked: Ints, still_bright: Array, g_minus_r: Floats) -> Array:
@@ -115,20 +137,20 @@ class Repeats:
         seen, looked
             `Seen` and `Looked` of each candidate, shape (n,).
         still_bright
-            Of the counterparts that are bright enough at the first detection so many are in the later night, by class
-            first, shape (classes, n).
+            Of the counterparts that are bright enough at the first detection so many are in the next night in which
+            somebody looked, by class first, shape (classes, n).
         g_minus_r
             Colour of each, NaN where it is not known, shape (n,).
         """
-        once, one_night, several = self.fractions
-        gone = self.in_one_night(seen, g_minus_r)
-        again = one_night + several
-        later = (1 - SEEN_ONCE) * np.clip(still_bright, _SEEN_LATER_LEAST, _SEEN_LATER_MOST)
-        is_once, is_one_night = seen == Seen.ONCE, seen == Seen.ONE_NIGHT
-        in_later = np.where(is_one_night, (1 - SEEN_ONCE - later) / (again * gone), later / (again * (1 - gone)))
-        found = np.where(looked == Looked.LATER_NIGHT, in_later, (1 - SEEN_ONCE) / again)
-        found = np.where(is_once, SEEN_ONCE / once, found)
+        later = np.maximum(looked - Looked.ONE_NIGHT, 0)
+        once = np.array(self.once)[later]
+        gone = self.in_one_night(later, seen, g_minus_r)
+        still = (1 - SEEN_ONCE) * np.clip(still_bright, _SEEN_LATER_LEAST, _SEEN_LATER_MOST)
+        is_one_night = seen == Seen.ONE_NIGHT
+        in_later = np.where(is_one_night, (1 - SEEN_ONCE - still) / gone, still / (1 - gone))
+        again = np.where(looked > Looked.SAME_NIGHT, in_later, 1 - SEEN_ONCE) / (1 - once)
+        found = np.where(seen == Seen.ONCE, SEEN_ONCE / once, again)
         return np.asarray(np.where(looked == Looked.NOT_YET, 1.0, found))
 
 
-Repeats.FALLBACK = Repeats((0.45, 0.05, 0.50))
+Repeats.FALLBACK = Repeats((0.45,) * LATER_NIGHTS)

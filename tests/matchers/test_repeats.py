@@ -1,5 +1,3 @@
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -12,7 +10,7 @@ from matchers.coverage import Coverage
 from matchers.exposure import Exposure, FirstLooks
 from matchers.objects import Objects
 from matchers.rates import BINS, GROUPS, RateHistogram, bins_of, group_of
-from matchers.repeats import SEEN_ONCE, Looked, Repeats, Seen, counts_of, seen_of
+from matchers.repeats import LATER_NIGHTS, SEEN_ONCE, Looked, Repeats, Seen, counts_of, seen_of
 from matchers.searched_sky import searched_sky
 from matchers.visibility import CLASSES, CounterpartOptions, Visibility
 from schemas.densities import skymap_of
@@ -40,66 +38,79 @@ def test_how_often_an_object_was_seen():
     ]
 
 
-COUNTS = st.lists(st.integers(0, 10**5), min_size=3 * COLOURS, max_size=3 * COLOURS).map(
-    lambda counts: np.array(counts).reshape(COLOURS, 3)
-)
-A_COLOUR = np.array([-1.0, 0.1, 1.0])
+SHAPE = LATER_NIGHTS, COLOURS, len(Seen)
+COUNTS = st.lists(st.integers(0, 10**5), min_size=36, max_size=36).map(lambda counts: np.array(counts).reshape(SHAPE))
+A_COLOUR = np.array([-1.0, 0.1, 1.0, np.nan])
 """In each bin."""
 
 
-def in_one_night(told: Repeats) -> np.ndarray:
+def in_one_night(told: Repeats, later: int) -> np.ndarray:
     """By colour, of what was not counted itself."""
-    return told.in_one_night(np.full(NO_COLOUR, Seen.ONCE), A_COLOUR)
+    return told.in_one_night(np.full(COLOURS, later), np.full(COLOURS, Seen.ONCE), A_COLOUR)
 
 
 @given(COUNTS)
-def test_fractions_add_up_and_are_never_0(counts):
+def test_no_fraction_is_0_or_1(counts):
     told = Repeats.measured(counts)
-    assert sum(told.fractions) == pytest.approx(1.0)
-    assert min(told.fractions) > 0
-    for gone in in_one_night(told).tolist():
-        assert 0 < gone < 1
-    assert told.objects == counts.sum()
+    assert 0 < min(told.once) <= max(told.once) < 1
+    for later in range(LATER_NIGHTS):
+        for gone in in_one_night(told, later).tolist():
+            assert 0 < gone < 1
 
 
 def test_a_young_store_has_the_fallback_and_an_old_one_what_it_saw():
-    nothing = Repeats.measured(np.zeros((COLOURS, 3), np.int64))
-    assert nothing.fractions == pytest.approx(Repeats.FALLBACK.fractions)
-    assert in_one_night(nothing) == pytest.approx(Repeats.FALLBACK_IN_ONE_NIGHT)
-    counts = np.array([[0, 10**6, 10**6], [0, 0, 10**6], [0, 10**6, 0], [3 * 10**6, 0, 0]])
+    nothing = Repeats.measured(np.zeros(SHAPE, np.int64))
+    assert nothing.once == pytest.approx(Repeats.FALLBACK.once)
+    for later, missed in enumerate((0.1, 0.01, 0.001)):
+        expected = [flares + (1 - flares) * missed for flares in (0.12, 0.01, 0.01, 0.05)]
+        assert in_one_night(nothing, later) == pytest.approx(expected)
+    counts = np.zeros(SHAPE, np.int64)
+    counts[1] = [[0, 10**6, 10**6], [0, 0, 10**6], [0, 10**6, 0], [3 * 10**6, 0, 0]]
     seen = Repeats.measured(counts)
-    assert seen.fractions == pytest.approx((3 / 7, 2 / 7, 2 / 7), rel=1e-3)
-    assert in_one_night(seen) == pytest.approx((0.5, 0.0, 1.0), abs=1e-3)
+    assert seen.once == pytest.approx((0.45, 3 / 7, 0.45), rel=1e-3)
+    assert in_one_night(seen, 1)[:3] == pytest.approx((0.5, 0.0, 1.0), abs=1e-3)
+    assert in_one_night(seen, 2) == pytest.approx(in_one_night(nothing, 2))
 
 
-@given(COUNTS, st.integers(0, NO_COLOUR - 1), st.sampled_from([Seen.ONE_NIGHT, Seen.SEVERAL_NIGHTS]))
-def test_an_object_is_not_compared_with_itself(counts, colour, seen):
-    with_it = counts.copy()
-    with_it[colour, seen] += 1
-    own, g_minus_r = np.array([seen]), A_COLOUR[[colour]]
-    found = Repeats.measured(with_it).in_one_night(own, g_minus_r)
-    assert found.tolist() == in_one_night(Repeats.measured(counts))[[colour]].tolist()
-
-
-def test_objects_are_counted_by_colour():
-    seen = np.array([Seen.ONCE, Seen.ONE_NIGHT, Seen.SEVERAL_NIGHTS, Seen.SEVERAL_NIGHTS, Seen.ONE_NIGHT])
-    counts = counts_of(seen, np.array([np.nan, -0.3, 0.1, 0.1, 1.0]))
-    assert counts.tolist() == [[0, 1, 0], [0, 0, 2], [0, 1, 0], [1, 0, 0]]
+def test_the_more_nights_looked_the_less_it_was_missed():
+    """One look in ten misses what is there, so that what two nights have missed is gone."""
+    for colour in range(COLOURS):
+        gone = [in_one_night(Repeats.FALLBACK, later)[colour] for later in range(LATER_NIGHTS)]
+        assert gone == sorted(gone, reverse=True)
 
 
 @given(
-    still=st.floats(0, 1),
-    counts=COUNTS,
-    looked=st.sampled_from(Looked),
+    COUNTS,
+    st.integers(0, LATER_NIGHTS - 1),
+    st.integers(0, COLOURS - 1),
+    st.sampled_from([Seen.ONE_NIGHT, Seen.SEVERAL_NIGHTS]),
 )
+def test_an_object_is_not_compared_with_itself(counts, later, colour, seen):
+    with_it = counts.copy()
+    with_it[later, colour, seen] += 1
+    own, g_minus_r = np.array([seen]), A_COLOUR[[colour]]
+    found = Repeats.measured(with_it).in_one_night(np.array([later]), own, g_minus_r)
+    assert found.tolist() == in_one_night(Repeats.measured(counts), later)[[colour]].tolist()
+
+
+def test_objects_are_counted_by_later_nights_and_colour():
+    later = np.array([1, 3, 2, 2, 9, 0])
+    seen = np.array([Seen.ONCE, Seen.ONE_NIGHT, Seen.SEVERAL_NIGHTS, Seen.SEVERAL_NIGHTS, Seen.ONE_NIGHT, Seen.ONCE])
+    counts = counts_of(later, seen, np.array([np.nan, -0.3, 0.1, 0.1, 1.0, 1.0]))
+    expected = np.zeros(SHAPE, np.int64)
+    expected[0, 3, 0], expected[2, 0, 1], expected[1, 1, 2], expected[2, 2, 1] = 1, 1, 2, 1
+    assert counts.tolist() == expected.tolist()
+
+
+@given(still=st.floats(0, 1), counts=COUNTS, looked=st.sampled_from(Looked))
 def test_both_hypotheses_are_distributions(still, counts, looked):
     """The mean of a likelihood ratio over what is unrelated is 1, of any colour."""
-    told = Repeats.measured(counts)
-    once, *again = told.fractions
-    nobody = replace(told, again=tuple((0, 0) for _ in A_COLOUR))  # in whose counts none of the three is
-    for gone, colour in (*zip(in_one_night(nobody), A_COLOUR, strict=True), (again[0] / sum(again), np.nan)):
-        ratios = nobody.ratios(np.array(list(Seen)), np.full(3, looked), np.full((1, 3), still), np.full(3, colour))[0]
-        unrelated = np.array([once, sum(again) * gone, sum(again) * (1 - gone)])
+    told = Repeats(Repeats.measured(counts).once)  # in whose counts none of the three is
+    later = max(looked - Looked.ONE_NIGHT, 0)
+    once = told.once[later]
+    for gone, colour in zip(in_one_night(told, later), A_COLOUR, strict=True):
+        ratios = told.ratios(np.array(list(Seen)), np.full(3, looked), np.full((1, 3), still), np.full(3, colour))[0]
+        unrelated = np.array([once, (1 - once) * gone, (1 - once) * (1 - gone)])
         assert float(ratios @ unrelated) == pytest.approx(1.0)
         assert np.isfinite(ratios).all()
         assert (ratios > 0).all()
@@ -112,7 +123,7 @@ def test_nobody_looked_and_so_it_says_nothing():
 
 
 def test_what_fades_is_missed_later_and_what_does_not_is_seen():
-    later = np.full(2, Looked.LATER_NIGHT)
+    later = np.full(2, Looked.ONE_NIGHT)
     seen = np.array([Seen.ONE_NIGHT, Seen.SEVERAL_NIGHTS])
     unknown = np.full(2, np.nan)
     faded, lasting = (Repeats.FALLBACK.ratios(seen, later, np.full((1, 2), still), unknown)[0] for still in (0.0, 1.0))
@@ -121,7 +132,7 @@ def test_what_fades_is_missed_later_and_what_does_not_is_seen():
 
 
 def test_something_red_that_is_gone_soon_is_no_flare():
-    seen, later = np.full(2, Seen.ONE_NIGHT), np.full(2, Looked.LATER_NIGHT)
+    seen, later = np.full(2, Seen.ONE_NIGHT), np.full(2, Looked.TWO_NIGHTS)
     blue, red = Repeats.FALLBACK.ratios(seen, later, np.full((1, 2), 0.3), np.array([-0.4, 0.4]))[0]
     assert red > 3 * blue
 
@@ -156,9 +167,15 @@ def test_new_objects_are_counted_where_a_later_night_has_looked():
     see("two nights", NIGHT_US, NIGHT_US + 2 * US_PER_DAY)
     see("known before", NIGHT_US, first_us=NIGHT_US - 50 * US_PER_DAY)
     see("not looked at again", NIGHT_US, ra_deg=200.0)
-    told = objects.repeats_of_new()
-    assert told.objects == 3
-    assert told == Repeats.measured(np.array([*[[0, 0, 0]] * NO_COLOUR, [1, 1, 1]]))
+    expected = np.zeros(SHAPE, np.int64)
+    expected[0, NO_COLOUR] = 1
+    assert objects.repeats_of_new() == Repeats.measured(expected)
+    see("much later", NIGHT_US + 4 * US_PER_DAY)
+    see("another night", NIGHT_US + 5 * US_PER_DAY)
+    expected[:] = 0
+    expected[2, NO_COLOUR] = 1
+    expected[0, NO_COLOUR, Seen.ONCE] = 1
+    assert objects.repeats_of_new() == Repeats.measured(expected)
 
 
 def test_light_curves_of_new_objects_are_counted_by_colour():
@@ -231,9 +248,9 @@ def test_a_detection_of_a_minute_ago_says_nothing_yet():
 
 def test_once_that_night_another_exposure_was_made_it_does():
     made = exposure_of([NIGHT_US, NIGHT_US + 20 * MINUTE_US], [NIGHT_US], NIGHT_US + 30 * MINUTE_US)
-    once, one_night, several = Repeats.FALLBACK.fractions
+    once = Repeats.FALLBACK.once[0]
     assert ratio(made, Seen.ONCE) == pytest.approx(SEEN_ONCE / once)
-    assert ratio(made, Seen.ONE_NIGHT) == pytest.approx((1 - SEEN_ONCE) / (one_night + several))
+    assert ratio(made, Seen.ONE_NIGHT) == pytest.approx((1 - SEEN_ONCE) / (1 - once))
 
 
 def test_a_later_night_tells_what_fades_from_what_stays():
@@ -241,6 +258,14 @@ def test_a_later_night_tells_what_fades_from_what_stays():
     made = exposure_of(visits, [NIGHT_US, NIGHT_US + 3 * US_PER_DAY], NIGHT_US + 4 * US_PER_DAY)
     assert ratio(made, Seen.ONE_NIGHT) > 2
     assert ratio(made, Seen.SEVERAL_NIGHTS) < 1
+    assert made._looked.tolist() == [Looked.ONE_NIGHT, Looked.NOT_YET]
+    often = exposure_of(
+        [*visits, *(NIGHT_US + day * US_PER_DAY for day in (4, 5, 6))],
+        [NIGHT_US + day * US_PER_DAY for day in (0, 3, 4, 6)],
+        NIGHT_US + 7 * US_PER_DAY,
+    )
+    assert often._looked.tolist() == [Looked.MORE_NIGHTS, Looked.MORE_NIGHTS, Looked.TWO_NIGHTS, Looked.NOT_YET]
+    assert ratio(often, Seen.ONE_NIGHT) > ratio(made, Seen.ONE_NIGHT)
     # What was first detected in the later night itself has not been looked at again.
     assert ratio(made, Seen.ONCE, candidate=1) == 1.0
     # Nor had the first by then, as it was known the evening before.

@@ -11,7 +11,7 @@ from numpy.random import Generator
 
 from bridges.simulator.sphere import fisher_angle_deg, offset
 from broker.calibration.measures import Uniformity, reliability
-from matchers import candidates, repeats
+from matchers import candidates
 from matchers.background import Background
 from matchers.counterparts import class_weights
 from matchers.coverage import CELL_SHIFT, CELLS
@@ -93,7 +93,7 @@ def test_one_candidate_by_hand():
     density = one.probability_density_per_sr / DEG2_PER_SR
     # Its packet knows of no visit before, so that the first of its cell is the one.
     # It was seen once, though the place was looked at in the nights that followed.
-    seen_once = SEEN_ONCE / Repeats.FALLBACK.fractions[repeats.Seen.ONCE]
+    seen_once = SEEN_ONCE / Repeats.FALLBACK.once[0]
     weight = density / RATE * priors * chances[:, 0] * bright[:, 0] * seen_once
     q = found.observed_fraction * float(priors @ (chances * bright).sum(axis=1))
     assert found.weight == pytest.approx(weight.sum(), rel=1e-6)
@@ -434,7 +434,7 @@ def test_posteriors_are_calibrated_where_the_truth_is_as_assumed():
     random = np.random.default_rng(20)
     claimed, true, none, without = [], [], 0.0, 0
     sky = Sky.random(random, nights=14, per_deg2_night=0.1, visited=0.5)
-    backgrounds = {"ztf": replace(sky.background(), repeats=Untold(Repeats.FALLBACK.fractions))}
+    backgrounds = {"ztf": replace(sky.background(), repeats=Untold(Repeats.FALLBACK.once))}
     visibility = Visibility(OPTIONS, backgrounds["ztf"].depth_mag, None)
     for _ in range(600):
         ra, dec = float(random.uniform(0, 360)), float(np.degrees(np.arcsin(random.uniform(-1, 1))))
