@@ -140,10 +140,15 @@ class Assessor:
         weighed = 0
         for verdict in self._verdicts(places):
             known = backgrounds.get(verdict.object.survey)
-            curves = UNMEASURED if known is None else known.curves
+            curves, left_out = (UNMEASURED, ()) if known is None else (known.curves, known.left_out)
             if verdict.evidence is NO_EVIDENCE or self._weighed_by.get(verdict.id) is not curves:
                 self._weighed_by[verdict.id] = curves
-                self._ledger.refresh(replace(verdict, evidence=evidence_of(verdict, curves)))
+                self._ledger.refresh(
+                    replace(
+                        verdict,
+                        evidence=evidence_of(verdict, curves, is_counted=verdict.object.object_id not in left_out),
+                    )
+                )
                 weighed += 1
         return weighed
 

@@ -146,8 +146,10 @@ def judge(
     return found
 
 
-def evidence_of(coincidence: Coincidence, background: UnrelatedCurves) -> LightCurveEvidence:
-    """What the light curve of a coincidence tells, compared with those of unrelated objects."""
+def evidence_of(
+    coincidence: Coincidence, background: UnrelatedCurves, *, is_counted: bool = True
+) -> LightCurveEvidence:
+    """What the light curve of a coincidence tells, compared with those of unrelated objects, among which it may be."""
     found = coincidence.object
     return evidence(
         found.light_curve,
@@ -155,6 +157,7 @@ def evidence_of(coincidence: Coincidence, background: UnrelatedCurves) -> LightC
         first_detection_us=found.first_detection_us,
         last_non_detection_us=found.last_non_detection_us,
         background=background,
+        is_counted=is_counted,
     )
 
 

@@ -32,6 +32,7 @@ def evidence(
     first_detection_us: int,
     last_non_detection_us: int | None,
     background: UnrelatedCurves,
+    is_counted: bool = True,
 ) -> LightCurveEvidence:
     """What a light curve tells, in the light of a trigger.
 
@@ -43,6 +44,8 @@ def evidence(
         What is known of the object's onset, whether or not these are stored.
     background
         What those of unrelated objects are like.
+    is_counted
+        Whether this object may be one of them, with which it is not to be compared.
 
     Returns
     -------
@@ -61,7 +64,9 @@ def evidence(
     colour = _colour(by_band, lines)
     terms = []
     if lines:
-        terms.append(rate_terms(_after_trigger(by_band, lines), background.rates, _compared(by_band, colour)))
+        terms.append(
+            rate_terms(_after_trigger(by_band, lines), background.rates, _compared(by_band, colour, is_counted))
+        )
     if colour and colour.bands == "g-r" and colour.time_d > 0:
         terms.append(colour_terms(colour.mag, colour.err_mag, colour.time_d, background.colours))
     return LightCurveEvidence(
@@ -93,14 +98,17 @@ class _Colour(NamedTuple):
     bands: str
 
 
-def _compared(by_band: Mapping[str, Sequence[Point]], colour: _Colour | None) -> Compared:
+def _compared(by_band: Mapping[str, Sequence[Point]], colour: _Colour | None, is_counted: bool) -> Compared:
     """The object as `matchers.bands.BandPoints` counts it."""
     g_minus_r = np.array([colour.mag if colour and colour.bands == "g-r" else np.nan])
+    of_colour = int(colour_bins(g_minus_r)[0])
+    if not is_counted:
+        return Compared(of_colour)
     spans_d = {band: points[-1].time_d - points[0].time_d for band, points in by_band.items()}
     counted = [band for band, span_d in spans_d.items() if span_d >= LEAST_COUNTED_SPAN_US / US_PER_DAY]
     rates = [(by_band[band][-1].mag - by_band[band][0].mag) / spans_d[band] for band in counted]
     own_bins = dict(zip(counted, bins_of(np.array(rates, np.float64)).tolist(), strict=True))
-    return Compared(int(colour_bins(g_minus_r)[0]), own_bins)
+    return Compared(of_colour, own_bins)
 
 
 def _after_trigger(by_band: Mapping[str, Sequence[Point]], lines: Mapping[str, Line]) -> list[Line]:

@@ -5,6 +5,7 @@ algorithm L), a whole batch at a time; it takes about 60 bytes, and 30 for each 
 """
 
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from hashlib import blake2b
@@ -245,32 +246,32 @@ class Objects:
         columns, codes = self._table.columns, codes[known]
         return int(columns.first_us[codes].min(initial=_LATEST)), int(columns.last_us[codes].max(initial=_NEVER))
 
-    def curves_of_new(self) -> UnrelatedCurves:
-        """What the light curves of new objects are like: of those first detected since anything is known of visits, of
-        at most some hundred thousand objects, evenly chosen.
+    def unrelated(self, likely: AbstractSet[str] = frozenset()) -> Ints:
+        """Codes of new objects, at most some hundred thousand, evenly chosen: first detected since anything is known
+        of visits, and no likely counterparts, the names of which are given.
         """
-        every, new = self._new()
-        head = self._table.columns.head[every][new]
+        columns = self._table.columns
+        new = (columns.first_us[: self._used] >= self.coverage.since_us) & (columns.cell[: self._used] != _NO_CELL)
+        if likely:
+            codes, known = self._found(np.array(sorted(likely)))
+            new[codes[known]] = False
+        every = self._used // _MOST_SAMPLED + 1
+        return np.flatnonzero(new[::every]) * every
+
+    def curves_of(self, codes: Ints) -> UnrelatedCurves:
+        """What the light curves of these objects are like."""
+        head = self._table.columns.head[codes]
         g_minus_r = self._points.first_colours(head)
         rates = RateHistogram.measured(self._points.rate_counts(head, colour_bins(g_minus_r)))
         return UnrelatedCurves(rates, UnrelatedColours.measured(g_minus_r))
 
-    def repeats_of_new(self) -> Repeats:
-        """How often new objects are seen again: those whose place was looked at in later nights, of as many as for
-        their light curves."""
+    def repeats_of(self, codes: Ints) -> Repeats:
+        """How often these objects are seen again, where their place was looked at in later nights."""
         columns = self._table.columns
-        every, new = self._new()
-        first_us = columns.first_us[every][new]
-        later_nights = self.coverage.later_visits(columns.cell[every][new].astype(np.int64), night_of(first_us))
-        seen = seen_of(columns.stored[every][new], columns.last_us[every][new] - first_us)
-        return Repeats.measured(counts_of(later_nights, seen, self._points.first_colours(columns.head[every][new])))
-
-    def _new(self) -> tuple[slice, Ints]:
-        """Which objects are looked at, and which of these are new."""
-        columns = self._table.columns
-        every = slice(0, self._used, self._used // _MOST_SAMPLED + 1)
-        new = (columns.first_us[every] >= self.coverage.since_us) & (columns.cell[every] != _NO_CELL)
-        return every, np.flatnonzero(new)
+        first_us = columns.first_us[codes]
+        later_nights = self.coverage.later_visits(columns.cell[codes].astype(np.int64), night_of(first_us))
+        seen = seen_of(columns.stored[codes], columns.last_us[codes] - first_us)
+        return Repeats.measured(counts_of(later_nights, seen, self._points.first_colours(columns.head[codes])))
 
     def first_us_of(self, codes: Ints) -> Ints:
         """Earliest detection of the objects with these codes, shape (n,)."""

@@ -127,7 +127,9 @@ class Assessment:
             observed[rows] = exposure.observed_fraction
             nearer[rows] = exposure.nearer(found.level[rows])
             chances[:, rows] = exposure.found_at(never_missed=found.never_missed[rows])
-            chances[:, rows] *= exposure.seen_again(background.repeats, found.seen[rows], found.g_minus_r[rows])
+            is_counted = np.array([standing[row].object.object_id not in background.left_out for row in rows.tolist()])
+            seen = found.seen[rows], found.g_minus_r[rows], is_counted
+            chances[:, rows] *= exposure.seen_again(background.repeats, *seen)
             for row, model in zip(rows.tolist(), background.models(found.cell[rows]), strict=True):
                 models[row] = model
         for exposure in exposures:

@@ -46,7 +46,8 @@ A_COLOUR = np.array([-1.0, 0.1, 1.0, np.nan])
 
 def in_one_night(told: Repeats, later: int) -> np.ndarray:
     """By colour, of what was not counted itself."""
-    return told.in_one_night(np.full(COLOURS, later), np.full(COLOURS, Seen.ONCE), A_COLOUR)
+    nothing = np.zeros(COLOURS, np.bool_)
+    return told.in_one_night(np.full(COLOURS, later), np.full(COLOURS, Seen.ONCE), A_COLOUR, nothing)
 
 
 @given(COUNTS)
@@ -89,8 +90,12 @@ def test_an_object_is_not_compared_with_itself(counts, later, colour, seen):
     with_it = counts.copy()
     with_it[later, colour, seen] += 1
     own, g_minus_r = np.array([seen]), A_COLOUR[[colour]]
-    found = Repeats.measured(with_it).in_one_night(np.array([later]), own, g_minus_r)
+    told = Repeats.measured(with_it)
+    found = told.in_one_night(np.array([later]), own, g_minus_r, np.array([True]))
     assert found.tolist() == in_one_night(Repeats.measured(counts), later)[[colour]].tolist()
+    # Unless it was left out before.
+    found = told.in_one_night(np.array([later]), own, g_minus_r, np.array([False]))
+    assert found.tolist() == in_one_night(told, later)[[colour]].tolist()
 
 
 def test_objects_are_counted_by_later_nights_and_colour():
@@ -102,6 +107,14 @@ def test_objects_are_counted_by_later_nights_and_colour():
     assert counts.tolist() == expected.tolist()
 
 
+def ratios_of(told: Repeats, seen: list[Seen], looked: Looked, still: float, colours: np.ndarray) -> np.ndarray:
+    """Of one class, and of objects that were not counted themselves."""
+    count = len(seen)
+    return told.ratios(
+        np.array(seen), np.full(count, looked), np.full((1, count), still), colours, np.zeros(count, np.bool_)
+    )[0]
+
+
 @given(still=st.floats(0, 1), counts=COUNTS, looked=st.sampled_from(Looked))
 def test_both_hypotheses_are_distributions(still, counts, looked):
     """The mean of a likelihood ratio over what is unrelated is 1, of any colour."""
@@ -109,7 +122,7 @@ def test_both_hypotheses_are_distributions(still, counts, looked):
     later = max(looked - Looked.ONE_NIGHT, 0)
     once = told.once[later]
     for gone, colour in zip(in_one_night(told, later), A_COLOUR, strict=True):
-        ratios = told.ratios(np.array(list(Seen)), np.full(3, looked), np.full((1, 3), still), np.full(3, colour))[0]
+        ratios = ratios_of(told, list(Seen), looked, still, np.full(3, colour))
         unrelated = np.array([once, (1 - once) * gone, (1 - once) * (1 - gone)])
         assert float(ratios @ unrelated) == pytest.approx(1.0)
         assert np.isfinite(ratios).all()
@@ -117,23 +130,19 @@ def test_both_hypotheses_are_distributions(still, counts, looked):
 
 
 def test_nobody_looked_and_so_it_says_nothing():
-    seen = np.array(list(Seen))
-    ratios = Repeats.FALLBACK.ratios(seen, np.full(3, Looked.NOT_YET), np.ones((len(CLASSES), 3)), np.full(3, np.nan))
+    ratios = ratios_of(Repeats.FALLBACK, list(Seen), Looked.NOT_YET, 1.0, np.full(3, np.nan))
     assert (ratios == 1.0).all()
 
 
 def test_what_fades_is_missed_later_and_what_does_not_is_seen():
-    later = np.full(2, Looked.ONE_NIGHT)
-    seen = np.array([Seen.ONE_NIGHT, Seen.SEVERAL_NIGHTS])
-    unknown = np.full(2, np.nan)
-    faded, lasting = (Repeats.FALLBACK.ratios(seen, later, np.full((1, 2), still), unknown)[0] for still in (0.0, 1.0))
+    seen, unknown = [Seen.ONE_NIGHT, Seen.SEVERAL_NIGHTS], np.full(2, np.nan)
+    faded, lasting = (ratios_of(Repeats.FALLBACK, seen, Looked.ONE_NIGHT, still, unknown) for still in (0.0, 1.0))
     assert faded[0] > 5 * lasting[0]
     assert lasting[1] > 1 > faded[1]
 
 
 def test_something_red_that_is_gone_soon_is_no_flare():
-    seen, later = np.full(2, Seen.ONE_NIGHT), np.full(2, Looked.TWO_NIGHTS)
-    blue, red = Repeats.FALLBACK.ratios(seen, later, np.full((1, 2), 0.3), np.array([-0.4, 0.4]))[0]
+    blue, red = ratios_of(Repeats.FALLBACK, [Seen.ONE_NIGHT] * 2, Looked.TWO_NIGHTS, 0.3, np.array([-0.4, 0.4]))
     assert red > 3 * blue
 
 
@@ -169,13 +178,13 @@ def test_new_objects_are_counted_where_a_later_night_has_looked():
     see("not looked at again", NIGHT_US, ra_deg=200.0)
     expected = np.zeros(SHAPE, np.int64)
     expected[0, NO_COLOUR] = 1
-    assert objects.repeats_of_new() == Repeats.measured(expected)
+    assert objects.repeats_of(objects.unrelated()) == Repeats.measured(expected)
     see("much later", NIGHT_US + 4 * US_PER_DAY)
     see("another night", NIGHT_US + 5 * US_PER_DAY)
     expected[:] = 0
     expected[2, NO_COLOUR] = 1
     expected[0, NO_COLOUR, Seen.ONCE] = 1
-    assert objects.repeats_of_new() == Repeats.measured(expected)
+    assert objects.repeats_of(objects.unrelated()) == Repeats.measured(expected)
 
 
 def test_light_curves_of_new_objects_are_counted_by_colour():
@@ -189,7 +198,7 @@ def test_light_curves_of_new_objects_are_counted_by_colour():
             for band, of_band in (("r", 0.0), ("g", g_minus_r)):
                 alerts = one_alert(name, time_us, 40.0, since_us or NIGHT_US, band, mag + of_band)
                 objects.store(objects.observe(alerts)[0], alerts)
-    told = objects.curves_of_new()
+    told = objects.curves_of(objects.unrelated())
     expected = UnrelatedColours.measured(np.array([-0.4, 0.6]))
     assert told.colours.objects == 2
     assert told.colours.mean_mag == pytest.approx(expected.mean_mag, abs=1e-5)
@@ -198,6 +207,10 @@ def test_light_curves_of_new_objects_are_counted_by_colour():
     for colour, rate in ((0, 0.5), (2, -0.25)):
         counts[colour, [group_of("g"), group_of("r")], bins_of(np.array([rate]))] = 1
     assert told.rates == RateHistogram.measured(counts)
+    counts[2] = 0
+    without_red = objects.unrelated({"red", "never seen"})
+    assert objects.curves_of(without_red).rates == RateHistogram.measured(counts)
+    assert len(objects.unrelated({"red"} | {"blue"})) == 0
 
 
 def test_colours_are_of_one_night():
@@ -238,7 +251,8 @@ def exposure_of(visits: list[int], first_us: list[int], now_us: int) -> Exposure
 def ratio(exposure: Exposure, seen: Seen, candidate: int = 0) -> float:
     count = len(exposure._looked)
     unknown = np.full(count, np.nan)
-    return float(exposure.seen_again(Repeats.FALLBACK, np.full(count, seen), unknown)[AFTERGLOW, candidate])
+    told = exposure.seen_again(Repeats.FALLBACK, np.full(count, seen), unknown, np.zeros(count, np.bool_))
+    return float(told[AFTERGLOW, candidate])
 
 
 def test_a_detection_of_a_minute_ago_says_nothing_yet():
