@@ -41,7 +41,7 @@ class Looked(IntEnum):
 LATER_NIGHTS: Final = Looked.MORE_NIGHTS - Looked.SAME_NIGHT
 """So many numbers of later nights are told apart: the last is of all that are larger."""
 SEEN_ONCE: Final = 0.25
-"""Of counterparts at whose place somebody looked again: a tenth of all alerts fail the cuts, and more are so near to the
+"""Of counterparts at whose place somebody looked again: a tenth of all alerts fail the cuts, and more are so near the
 limit that one of two bands does not reach them."""
 _SEEN_LATER_LEAST, _SEEN_LATER_MOST = 0.1, 0.9
 """Of those that are seen again and are surely too faint, or surely bright enough, in a later night."""
