@@ -11,7 +11,8 @@ from aiokafka.admin import NewPartitions, RecordsToDelete
 
 from bridges.kafka_survey import KafkaSurveyOptions, KafkaSurveySource
 from tests.bridges.conformance import PATIENCE_S, Keeper, SourceBench, SourceConformance, running
-from tests.bridges.kafka_worlds import Observed, numbered, produce, producing
+from tests.bridges.kafka_worlds import Observed, numbered
+from tests.kafka_clients import produce, producing
 from tests.kafka_server import own_kafka
 from tests.survey_packets import LSST_WHOLE, ZTF, container, framed, lsst_alert, ztf_alert
 

@@ -11,10 +11,10 @@ import pytest
 from schemas.coincidence_avro import from_record
 from schemas.records import Message
 from schemas.times import datetime_from_us
-from tests.bridges.kafka_worlds import producing
 from tests.e2e.live.child import PATIENCE_S, ServiceProcess, until, until_it_is
 from tests.e2e.live.reference import Reference, essence_of, far_off, stored_standing, worth_of
 from tests.e2e.live.topics import Record, ends_of, publication_of, read_topics
+from tests.kafka_clients import producing
 from tests.kafka_server import KafkaServer, own_kafka
 
 PARTITIONS = 3
@@ -65,12 +65,15 @@ class Site:
 
     async def produce(self, messages: Iterable[tuple[str, bytes | None]], **options: Any) -> None:
         """Write to topics, which are made as they are needed: a survey's partitions in turn, notices in one."""
-        async with producing(self.kafka.bootstrap, **options) as producer:
+        messages = list(messages)
+        topics = dict.fromkeys(topic for topic, _ in messages)
+        for topic in topics:
+            if topic not in self.topics:
+                self.topics[topic] = 1 if topic.startswith(("gcn", "igwn")) else PARTITIONS
+                await self.kafka.create_topic(name=topic, partitions=self.topics[topic])
+        async with producing(self.kafka.bootstrap, *topics, **options) as producer:
             sent = []
             for topic, body in messages:
-                if topic not in self.topics:
-                    self.topics[topic] = 1 if topic.startswith(("gcn", "igwn")) else PARTITIONS
-                    await self.kafka.create_topic(name=topic, partitions=self.topics[topic])
                 self._next += 1
                 partition = self._next % self.topics[topic]
                 sent.append(await producer.send(topic, body, key=b"k", partition=partition))
