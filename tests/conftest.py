@@ -13,6 +13,7 @@ from coverage import Coverage
 from hypothesis import HealthCheck, settings
 
 from tests.kafka_server import kafka
+from tests.missing import IN_CI, skip_or_fail
 
 __all__ = ["kafka"]
 
@@ -20,7 +21,6 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # As a shell has it for what runs in the background; processes that tests interrupt would inherit it.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-IN_CI = os.environ.get("CI", "").lower() in {"1", "true"}
 PROJECT = Path(__file__).resolve().parents[1]
 
 settings.register_profile(
@@ -78,8 +78,5 @@ def data_dir() -> Path:
     """Folder of real packets (STARCROSS_TEST_DATA, by default ../shared/data); skips where there is none."""
     folder = Path(os.environ.get("STARCROSS_TEST_DATA", PROJECT.parent / "shared" / "data"))
     if not folder.is_dir():
-        message = f"no real packets at {folder}: set STARCROSS_TEST_DATA to test with them"
-        if IN_CI:
-            pytest.fail(message)
-        pytest.skip(message)
+        skip_or_fail(f"no real packets at {folder}: set STARCROSS_TEST_DATA to test with them")
     return folder

@@ -135,7 +135,7 @@ async def attacked(folder: Path):
         "requests_per_minute = 100000\n"
     )
     token, _ = Tokens(folder / "store").make("mallory", [Scope.READ, Scope.UPLOAD], WallClock()())
-    with running(config) as service:
+    with running(config, measured=False) as service:
         url = (await asyncio.to_thread(service.until_logged, "serving"))["url"]
         async with aiohttp.ClientSession() as session:
             yield service, Person(session, url, token)
