@@ -30,24 +30,48 @@ settings.load_profile("starcross")
 
 LONGEST = (
     "tests/e2e/test_torture.py",
-    "tests/broker/store/test_crash.py",
-    "tests/e2e/test_real_data.py",
-    "tests/e2e/interface/test_contract.py",
     "tests/e2e/live/test_kafka.py",
+    "tests/e2e/interface/test_contract.py",
     "tests/e2e/test_oracle.py",
+    "tests/e2e/test_real_data.py",
     "tests/e2e/test_service.py",
+    "tests/broker/store/test_crash.py",
+    "tests/broker/calibration/test_pairs.py",
+    "tests/bench/test_bench.py",
+    "tests/bridges/test_kafka_survey.py",
+    "tests/bridges/test_kafka_sink.py",
+    "tests/bridges/test_gcn_source.py",
+    "tests/test_kafka_server.py",
+    "tests/broker/test_connections.py",
 )
-"""Modules whose tests take longest: they come first, so that in the end no core waits for one of them."""
+"""Modules with tests that take longest, or wait: they come first, so that in the end no core waits for one of them."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest first."""
-    items.sort(key=lambda item: not item.path.as_posix().endswith(LONGEST))
+    places = {f"/{name}": place for place, name in enumerate(LONGEST)}
+    ends = tuple(places)
+
+    def place(item: pytest.Item) -> int:
+        path = item.path.as_posix()
+        return next(places[end] for end in ends if path.endswith(end)) if path.endswith(ends) else len(places)
+
+    items.sort(key=place)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup(item: pytest.Item) -> Generator[None, Any, Any]:
+    """Coverage.py pauses in what is prepared for tests that are marked so."""
+    return (yield from _measured_or_not(item))
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
-    """Coverage.py pauses in tests that are marked so."""
+    """It pauses in these tests, too."""
+    return (yield from _measured_or_not(item))
+
+
+def _measured_or_not(item: pytest.Item) -> Generator[None, Any, Any]:
     coverage = Coverage.current() if item.get_closest_marker("not_measured") else None
     if coverage is None:
         return (yield)
