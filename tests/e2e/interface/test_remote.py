@@ -146,7 +146,9 @@ def test_a_reader_of_lines_that_leaves(interface):
     """As `starcross watch --json | head -1`."""
     first = interface.coincidences(limit=1, revisions="all")[0]
     command = [*WATCH, "--server", interface.url, "--json", "--since", f"{first['id']}.r{first['revision']}"]
-    with subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as watching:
+    with subprocess.Popen(
+        command, cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=unmeasured()
+    ) as watching:
         assert watching.stdout
         assert watching.stderr
         assert json.loads(watching.stdout.readline())
