@@ -178,6 +178,16 @@ class Cluster:
                         return await ask(admin)
                 await asyncio.sleep(0.1)
 
+    async def delete_topics(self) -> None:
+        """Delete all topics but Kafka's own, and wait until they are gone."""
+        await self._asked_again(self._delete)
+
+    @staticmethod
+    async def _delete(admin: Any) -> None:
+        while names := [name for name in await admin.list_topics() if not name.startswith("__")]:
+            await admin.delete_topics(names)
+            await asyncio.sleep(0.02)
+
     @contextlib.asynccontextmanager
     async def admin(self) -> Any:
         """A started client for the administration."""

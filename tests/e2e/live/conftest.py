@@ -1,7 +1,7 @@
 """A Kafka server of a test's own, and services that read from it and write to it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -139,7 +139,22 @@ def by_night(messages: Iterable[Any]) -> list[tuple[str, bytes]]:
     ]
 
 
+@pytest.fixture(scope="module")
+def server() -> Iterator[KafkaServer]:
+    """One for all tests of a module that leave it alive."""
+    with own_kafka() as kafka:
+        yield kafka
+
+
 @pytest.fixture
-async def site(tmp_path: Path) -> AsyncIterator[Site]:
+async def site(server: KafkaServer, tmp_path: Path) -> AsyncIterator[Site]:
+    """A test's site, where all topics are the test's."""
+    yield Site(server, tmp_path)
+    await server.delete_topics()
+
+
+@pytest.fixture
+async def own_site(tmp_path: Path) -> AsyncIterator[Site]:
+    """A site whose Kafka a test may kill."""
     async with own_kafka() as kafka:
         yield Site(kafka, tmp_path)
