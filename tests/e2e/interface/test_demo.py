@@ -13,7 +13,6 @@ import pytest
 from bridges.simulator import NightPlan, simulate
 from broker import commands, demonstration
 from broker.__main__ import main
-from tests.children import unmeasured
 from tests.conftest import PROJECT
 from tests.e2e.conftest import run
 from tests.e2e.interface.conftest import MAP
@@ -69,9 +68,7 @@ def test_the_demo_serves_nights_until_ctrl_c_and_leaves_nothing(tmp_path, monkey
     out = tmp_path / "out"
     command = [sys.executable, "-m", "broker", "demo", "--serve", "--seed", "3"]
     with out.open("w") as stream:
-        demo = subprocess.Popen(
-            command, cwd=PROJECT, stdout=stream, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, env=unmeasured()
-        )
+        demo = subprocess.Popen(command, cwd=PROJECT, stdout=stream, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
     token = until(
         lambda: demo.poll() is not None or re.search(r"sign in with (st_\w[\w-]+)", out.read_text()), "a token"
     )
