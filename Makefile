@@ -2,6 +2,8 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# Tests start a hundred processes, which need not compile the same modules each time.
+export PYTHONDONTWRITEBYTECODE :=
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -10,12 +12,14 @@ BUILT := $(VENV)/.built
 DEMO_DIR ?= starcross-demo
 SEED ?= 1
 KILLS ?= 100
+# One more than there are cores, as many tests wait: for Kafka, for a browser, for a service to start.
+WORKERS ?= $(shell expr $$(nproc 2>/dev/null || echo 2) + 1)
 FUZZ_S ?= 60
 # The newest Python from 3.11 on that really runs (a shim of a version manager may not).
 FIND_PYTHON = for p in $(PYTHON) python3.11 python3.12 python3.13 python3.14 python3 python; do \
 	if $$p -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then echo $$p; exit 0; fi; done; exit 1
 
-.PHONY: help setup demo test check format lint types floors docs torture fuzz lock clean
+.PHONY: help setup demo test check format lint types floors doctests docs torture fuzz lock clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -40,11 +44,11 @@ $(BUILT): $(STAMP) schemas/walker.py schemas/walker.pxd
 demo: $(BUILT)  ## simulate a week of nights, search it, and show what was found
 	$(BIN)/starcross demo --out $(DEMO_DIR)
 
-test: $(BUILT)  ## all tests, with coverage
-	$(BIN)/python -m pytest --numprocesses=2 --dist=worksteal --cov --cov-report=term:skip-covered --cov-report=json:.coverage.json
+test: $(BUILT)  ## all tests, with coverage (WORKERS=2)
+	$(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=worksteal --durations=40 --cov --cov-report=term:skip-covered --cov-report=json:.coverage.json
 	$(BIN)/python -m tests.coverage_floor .coverage.json
 
-check: format lint types floors docs test  ## what CI runs: all that guards the quality, and the tests
+check: format lint types floors doctests test  ## what CI runs: all that guards the quality, and the tests
 
 format: $(STAMP)
 	$(BIN)/ruff format --check .
@@ -58,8 +62,11 @@ types: $(STAMP)
 floors: $(STAMP)
 	$(BIN)/lint-imports
 
-docs: $(BUILT)
-	$(BIN)/python -m pytest -q tests/test_docs.py tests/test_pages.py --doctest-modules schemas matchers
+doctests: $(BUILT)
+	$(BIN)/python -m pytest -q --doctest-modules schemas matchers
+
+docs: doctests
+	$(BIN)/python -m pytest -q tests/test_docs.py tests/test_pages.py
 
 torture: $(BUILT)  ## kill the service a hundred times under load, Kafka too, and compare what is left (SEED=2 KILLS=500)
 	$(BIN)/python -m tests.e2e.torture --seed $(SEED) --kills $(KILLS)

@@ -33,7 +33,6 @@ import fcntl
 import json
 import os
 import random
-import re
 import shutil
 import signal
 import socket
@@ -43,29 +42,22 @@ import tempfile
 import threading
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any, Self
 
 import pytest
 
 from tests.children import unmeasured
+from tests.kafka_java import Runner, cache, runner
+from tests.missing import skip_or_fail
 
-POM = Path(__file__).parent / "kafka" / "pom.xml"
-VERSION = re.search(r"<kafka.version>(.+)</", POM.read_text()).group(1)
 MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER")
 USER, PASSWORD = "starcross", "not-a-secret"
 START_S = 120.0
-MAVEN_S = 250.0
-
-JAVA_OPTIONS = (
-    "-Xmx512m",
-    "-XX:+UseSerialGC",
-    "-XX:TieredStopAtLevel=1",
-    "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
-    "-Dorg.slf4j.simpleLogger.log.kafka.server.KafkaRaftServer=info",
-)
+ANSWER_S = 15.0
+ALREADY_EXISTS = 36
 STARTED = b"Kafka Server started"
 
 KEEPER = """
@@ -152,13 +144,49 @@ class Cluster:
         topic = name or f"{prefix}-{uuid.uuid4().hex[:12]}"
         from aiokafka.admin import NewTopic  # noqa: PLC0415 - most test runs need no Kafka
 
-        async with self.admin() as admin:
-            made = NewTopic(topic, num_partitions=partitions, replication_factor=1, topic_configs=dict(config or {}))
-            answer = await admin.create_topics([made])
-        for _, code, *message in answer.topic_errors:
-            if code:
-                raise RuntimeError(f"topic {topic}: {code} {message}")
+        made = NewTopic(topic, num_partitions=partitions, replication_factor=1, topic_configs=dict(config or {}))
+        await self._asked_again(lambda admin: self._create(admin, made))
+        await self._asked_again(lambda admin: self._until_known(admin, topic, partitions))
         return topic
+
+    @staticmethod
+    async def _create(admin: Any, topic: Any) -> None:
+        answer = await admin.create_topics([topic])
+        for _, code, *message in answer.topic_errors:
+            # An attempt that got no answer in time may have made it.
+            if code and code != ALREADY_EXISTS:
+                raise RuntimeError(f"topic {topic.name}: {code} {message}")
+
+    @staticmethod
+    async def _until_known(admin: Any, topic: str, partitions: int) -> None:
+        """Wait until every partition has a leader: before, clients may have to ask for long."""
+        while True:
+            (told,) = await admin.describe_topics([topic])
+            led = [one for one in told["partitions"] if not one["error_code"] and one["leader"] >= 0]
+            if not told["error_code"] and len(led) >= partitions:
+                return
+            await asyncio.sleep(0.02)
+
+    async def _asked_again(self, ask: Callable[[Any], Awaitable[None]]) -> None:
+        """Ask by a client for the administration, and by another if that gets no answer for a while."""
+        from aiokafka.errors import KafkaError  # noqa: PLC0415 - as above
+
+        async with asyncio.timeout(START_S):
+            while True:
+                with contextlib.suppress(KafkaError, OSError, TimeoutError):
+                    async with asyncio.timeout(ANSWER_S), self.admin() as admin:
+                        return await ask(admin)
+                await asyncio.sleep(0.1)
+
+    async def delete_topics(self) -> None:
+        """Delete all topics but Kafka's own, and wait until they are gone."""
+        await self._asked_again(self._delete)
+
+    @staticmethod
+    async def _delete(admin: Any) -> None:
+        while names := [name for name in await admin.list_topics() if not name.startswith("__")]:
+            await admin.delete_topics(names)
+            await asyncio.sleep(0.02)
 
     @contextlib.asynccontextmanager
     async def admin(self) -> Any:
@@ -178,7 +206,7 @@ class KafkaServer(Cluster):
 
     def __init__(
         self,
-        run: "Runner",
+        run: Runner,
         folder: Path,
         *,
         sasl: Sequence[str] = (),
@@ -216,6 +244,9 @@ class KafkaServer(Cluster):
             "offsets.topic.num.partitions": "1",
             "transaction.state.log.num.partitions": "1",
             "group.initial.rebalance.delay.ms": "0",
+            # A server that was killed and comes back waits until this life of it before has timed out.
+            "broker.session.timeout.ms": "2000",
+            "broker.heartbeat.interval.ms": "250",
             "auto.create.topics.enable": "false",
             "message.max.bytes": str(10 << 20),
         }
@@ -258,27 +289,17 @@ class KafkaServer(Cluster):
 
     async def stop(self) -> None:
         """Let it end well."""
-        await asyncio.to_thread(self._end, signal.SIGTERM)
+        await asyncio.to_thread(self.end, signal.SIGTERM)
 
     async def kill(self) -> None:
         """Kill it, as a power cut would."""
-        await asyncio.to_thread(self._end, signal.SIGUSR1)
+        await asyncio.to_thread(self.end, signal.SIGUSR1)
 
     def open(self) -> None:
         """Format and start it, as its first user."""
         (self.folder / "users").touch()
         self._users = hold(self.folder)
-        scram = [
-            f"SCRAM-SHA-{n}=[name={USER},password={PASSWORD}]" for n in (256, 512) if f"SCRAM-SHA-{n}" in self._sasl
-        ]
-        added = [argument for credential in scram for argument in ("--add-scram", credential)]
-        # A number whose text may not begin with "-", which Kafka would take for an option.
-        cluster = "s" + base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")[1:]
-        properties = str(self.folder / "server.properties")
-        command = self._run.command(self.folder, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", properties)
-        done = subprocess.run([*command, *added], capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise RuntimeError(f"Kafka's storage cannot be formatted: {done.stdout}{done.stderr}")
+        self._format()
         self._launch()
 
     def close(self) -> None:
@@ -295,6 +316,26 @@ class KafkaServer(Cluster):
         if self._keeper:
             threading.Thread(target=self._keeper.wait, daemon=True).start()
 
+    def _format(self) -> None:
+        """Prepare the storage. Who logs in with SCRAM is part of it; without such users any formatted storage does."""
+        scram = [
+            f"SCRAM-SHA-{n}=[name={USER},password={PASSWORD}]" for n in (256, 512) if f"SCRAM-SHA-{n}" in self._sasl
+        ]
+        storage = self.folder / "data"
+        if not scram and self._run.formatted and self._run.formatted.is_dir():
+            shutil.copytree(self._run.formatted, storage)
+            return
+        added = [argument for credential in scram for argument in ("--add-scram", credential)]
+        # A number whose text may not begin with "-", which Kafka would take for an option.
+        cluster = "s" + base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")[1:]
+        properties = str(self.folder / "server.properties")
+        command = self._run.command(self.folder, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", properties)
+        done = subprocess.run([*command, *added], capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise RuntimeError(f"Kafka's storage cannot be formatted: {done.stdout}{done.stderr}")
+        if self._run.noting:
+            shutil.copytree(storage, self._run.noting.with_name("formatted"))
+
     def _launch(self) -> None:
         log = self.folder / "server.log"
         log.write_bytes(b"")
@@ -308,7 +349,8 @@ class KafkaServer(Cluster):
                 raise RuntimeError(f"Kafka does not start: {log.read_text(errors='replace')[-4000:]}")
             time.sleep(0.05)
 
-    def _end(self, how: signal.Signals) -> None:
+    def end(self, how: signal.Signals) -> None:
+        """Wait for its end by a signal: SIGTERM, or SIGUSR1, by which it is killed."""
         if self._keeper:
             self._keeper.send_signal(how)
             self._keeper.wait()
@@ -347,69 +389,6 @@ def hold(folder: Path) -> IO[str]:
     return users
 
 
-@dataclass(frozen=True)
-class Runner:
-    """How Kafka's Java is run: with the jars of a folder, or in a container."""
-
-    jars: Path | None = None
-
-    @property
-    def docker(self) -> bool:
-        return self.jars is None
-
-    def command(self, folder: Path, *arguments: str, name: str = "") -> list[str]:
-        if self.jars:
-            return ["java", *JAVA_OPTIONS, "-cp", f"{self.jars}/*", *arguments]
-        user = f"{os.getuid()}:{os.getgid()}"
-        shared = ["--network=host", f"--volume={folder}:{folder}", f"--user={user}", "--entrypoint=java"]
-        named = [f"--name={name}"] if name else []
-        image = f"apache/kafka:{VERSION}"
-        return ["docker", "run", "--rm", *shared, *named, image, "-Xmx512m", "-cp", "/opt/kafka/libs/*", *arguments]
-
-
-def runner() -> Runner:
-    """How Kafka can be run here.
-
-    Raises
-    ------
-    RuntimeError
-        If it cannot, and why.
-    """
-    reasons = []
-    if shutil.which("java") and shutil.which("mvn"):
-        try:
-            return Runner(jars())
-        except (RuntimeError, subprocess.TimeoutExpired) as error:
-            reasons.append(f"Maven: {error}")
-    else:
-        reasons.append("no java and mvn")
-    if shutil.which("docker"):
-        if subprocess.run(["docker", "info"], capture_output=True, check=False).returncode == 0:
-            return Runner()
-        reasons.append("Docker does not run")
-    else:
-        reasons.append("no docker")
-    raise RuntimeError("no Kafka server (set STARCROSS_TEST_KAFKA=host:port): " + "; ".join(reasons))
-
-
-def jars() -> Path:
-    """Folder of Kafka and all that it needs, fetched once."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "starcross-tests"
-    folder = cache / f"kafka-{VERSION}"
-    cache.mkdir(parents=True, exist_ok=True)
-    with (cache / "lock").open("a") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not folder.is_dir():
-            with tempfile.TemporaryDirectory(dir=cache) as partial:
-                goal = ("dependency:copy-dependencies", f"-DoutputDirectory={partial}/jars", "-DincludeScope=runtime")
-                command = ["mvn", "--batch-mode", "--quiet", f"--file={POM}", *goal]
-                done = subprocess.run(command, capture_output=True, text=True, timeout=MAVEN_S, check=False)
-                if done.returncode:
-                    raise RuntimeError(done.stdout[-2000:] + done.stderr[-2000:])
-                (Path(partial) / "jars").rename(folder)
-    return folder
-
-
 def own_kafka(
     *, sasl: Sequence[str] = (), tls: bool = False, properties: Mapping[str, str] | None = None
 ) -> KafkaServer:
@@ -433,11 +412,33 @@ def own_kafka(
 def runner_or_skip() -> Runner:
     """How Kafka can be run here; skips the test where it cannot, or fails it in CI."""
     try:
-        return runner()
+        return quick_runner()
     except RuntimeError as error:
-        if os.environ.get("CI", "").lower() in {"1", "true"}:
-            pytest.fail(str(error))
-        pytest.skip(str(error))
+        skip_or_fail(str(error))
+
+
+def quick_runner() -> Runner:
+    """How Kafka can be run here; the first time, once what makes its starts quicker is in the cache.
+
+    Raises
+    ------
+    RuntimeError
+        If it cannot be run, and why.
+    """
+    run = runner()
+    if run.classes is None or run.formatted is None:
+        return run
+    with cache() as made:
+        if not run.classes.exists():
+            with tempfile.TemporaryDirectory(dir=made) as partial:
+                noting = replace(run, noting=Path(partial) / "classes")
+                with KafkaServer(noting, Path(tempfile.mkdtemp(prefix="starcross-kafka-"))) as server:
+                    server.end(signal.SIGTERM)
+                noting.noting.touch()  # a Java that can make none need not try again
+                shutil.rmtree(run.formatted, ignore_errors=True)
+                (Path(partial) / "formatted").rename(run.formatted)
+                noting.noting.rename(run.classes)
+    return run
 
 
 @pytest.fixture(scope="session")

@@ -8,10 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.abc import AbstractTokenProvider
-from aiokafka.errors import UnknownTopicOrPartitionError
 
+from tests.kafka_clients import consume, produce
 from tests.kafka_server import MECHANISMS, PASSWORD, USER, own_kafka, runner_or_skip, unsecured_token
 
 PROJECT = Path(__file__).parents[1]
@@ -22,44 +21,23 @@ class Tokens(AbstractTokenProvider):
         return unsecured_token()
 
 
-async def send(bootstrap, topic, body=b"x", **options):
-    """Send with a client of its own; with another one if it does not hear of the topic, as when it lost the server."""
-    limits = {"max_request_size": 10 << 20, "request_timeout_ms": 10_000}
-    for last in (False, False, True):
-        producer = AIOKafkaProducer(bootstrap_servers=bootstrap, **limits, **options)
-        await producer.start()
-        try:
-            await producer.send_and_wait(topic, body)
-        except UnknownTopicOrPartitionError:
-            if last:
-                raise
-        else:
-            return
-        finally:
-            await producer.stop()
-
-
 async def receive(bootstrap, topic):
-    consumer = AIOKafkaConsumer(topic, bootstrap_servers=bootstrap, auto_offset_reset="earliest")
-    await consumer.start()
-    try:
-        return (await asyncio.wait_for(consumer.getone(), 60)).value
-    finally:
-        await consumer.stop()
+    (record,) = await consume(bootstrap, topic, 1)
+    return record.value
 
 
 async def test_shared_server_passes_large_messages_and_gives_each_test_its_topic(kafka):
     topics = [await kafka.create_topic("same", partitions=2) for _ in range(2)]
     assert topics[0] != topics[1]
     body = os.urandom(9 << 20)
-    await send(kafka.bootstrap, topics[0], body)
+    await produce(kafka.bootstrap, topics[0], body)
     assert await receive(kafka.bootstrap, topics[0]) == body
 
 
 async def test_own_server_comes_back_with_its_data_after_kill_and_stop():
     async with own_kafka() as server:
         topic = await server.create_topic()
-        await send(server.bootstrap, topic)
+        await produce(server.bootstrap, topic, b"x")
         for end in (server.kill, server.stop):
             await end()
             with pytest.raises(OSError, match="Connect call failed"):
@@ -74,14 +52,15 @@ async def test_own_server_speaks_tls_and_every_mechanism():
     async with own_kafka(sasl=MECHANISMS, tls=True) as server:
         topic = await server.create_topic()
         context = ssl.create_default_context(cafile=server.certificates.ca)
-        await send(server.listeners["SSL"], topic, security_protocol="SSL", ssl_context=context)
+        await produce(server.listeners["SSL"], topic, b"x", security_protocol="SSL", ssl_context=context)
         for mechanism in MECHANISMS:
             who = {"sasl_oauth_token_provider": Tokens()} if mechanism == "OAUTHBEARER" else {}
             who = who or {"sasl_plain_username": USER, "sasl_plain_password": PASSWORD}
             for protocol in ("SASL_SSL", "SASL_PLAINTEXT"):
-                await send(
+                await produce(
                     server.listeners[protocol],
                     topic,
+                    b"x",
                     security_protocol=protocol,
                     sasl_mechanism=mechanism,
                     ssl_context=context if protocol == "SASL_SSL" else None,

@@ -33,7 +33,7 @@ from tests.bridges.vtp.peers import connected
 from tests.e2e.live.child import ServiceProcess, until, until_it_is
 from tests.e2e.live.hooks import SECRET, WebhookReceiver, webhook_receiver
 from tests.e2e.live.topics import ends_of, publication_of
-from tests.kafka_server import Cluster, KafkaServer, free_ports, runner
+from tests.kafka_server import Cluster, KafkaServer, free_ports, quick_runner
 
 PARTITIONS, LIVE, HISTORY = 4, 220, 80
 TOPIC = "alerts"
@@ -354,7 +354,7 @@ async def run(given: argparse.Namespace) -> list[Row]:
 
 
 def _kafka() -> KafkaServer:
-    return KafkaServer(runner(), Path(tempfile.mkdtemp(prefix="starcross-bench-")))
+    return KafkaServer(quick_runner(), Path(tempfile.mkdtemp(prefix="starcross-bench-")))
 
 
 def main(argv: Sequence[str] | None = None) -> None:

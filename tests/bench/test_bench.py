@@ -33,6 +33,7 @@ from tests.bench import (
 from tests.bench.rows import Row, row_of_ms, row_of_rates
 
 
+@pytest.mark.not_measured
 def test_live_match_and_baselines_find_the_same():
     windows, alerts = made.windows(12, maps=2), made.alerts(3000)
     found = bench_live.pairs_of(bench_live._book(windows)[0], made.batches(alerts, 500))
@@ -46,6 +47,7 @@ def test_live_match_and_baselines_find_the_same():
             assert pairs() == (in_circles if kind == "circles" else len(found) - in_circles), name
 
 
+@pytest.mark.not_measured
 def test_every_benchmark_gives_rows(monkeypatch):
     monkeypatch.setattr(bench_ingest, "BATCH", 100)
     rows = bench_live._of(made.windows(6, maps=1), 2000, full=False)
@@ -68,6 +70,7 @@ def test_every_benchmark_gives_rows(monkeypatch):
         assert row.amount > 0
 
 
+@pytest.mark.not_measured
 def test_all_who_listen_under_load_are_told_everything():
     rows = http_load.load(0.02, listeners=3, uploads=2, map_rows=4000)
     assert [row.name for row in rows if "late" in row.name]
@@ -103,6 +106,7 @@ def test_made_lsst_packets_tell_what_the_alerts_tell():
     assert np.array_equal(np.flatnonzero(new), np.arange(0, 300, packets._NEW_OF))
 
 
+@pytest.mark.not_measured
 def test_a_set_is_repeated_with_other_alerts_of_other_objects(tmp_path, monkeypatch):
     monkeypatch.setattr(repeat, "MEMBERS", 30)
     few = repeat.packets_of([])[:20]

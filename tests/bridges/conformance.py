@@ -21,7 +21,7 @@ from broker.interfaces import Sink, Source
 from schemas.records import Message, Publication, Receipt, State
 from tests.coincidences import COINCIDENCE
 
-PATIENCE_S = 60.0
+PATIENCE_S = 120.0
 """How long anything that must happen may take before a test fails; nothing waits so long when all is well."""
 
 

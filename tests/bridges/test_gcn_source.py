@@ -16,6 +16,7 @@ from bridges.gcn_source import _ERROR_TEXT, TOPIC_PATTERNS, GcnOptions, GcnSourc
 from bridges.options import Secret
 from schemas.errors import ConfigurationError
 from tests.bridges.conformance import PATIENCE_S, Keeper, SourceBench, SourceConformance, running
+from tests.kafka_clients import produce, producing
 from tests.kafka_server import own_kafka, unsecured_token
 
 
@@ -62,7 +63,7 @@ class GcnBench(SourceBench):
     @asynccontextmanager
     async def open(self):
         await self.create("notices.first")
-        async with AIOKafkaProducer(bootstrap_servers=self.kafka.bootstrap) as self.producer:
+        async with producing(self.kafka.bootstrap, self.topic) as self.producer:
             yield self
 
     async def create(self, suffix: str) -> None:
@@ -201,11 +202,8 @@ async def test_a_deleted_topic_does_not_end_it(gcn):
 
 
 async def test_large_messages(gcn):
-    producer = AIOKafkaProducer(bootstrap_servers=gcn.kafka.bootstrap, max_request_size=8 << 20)
     body = b"{" + b"x" * (4 << 20)
-    async with producer:
-        for _ in range(3):
-            await producer.send_and_wait(gcn.topic, body)
+    await produce(gcn.kafka.bootstrap, gcn.topic, *[body] * 3)
     emit = Keeper()
     async with running(gcn.make(), emit):
         await emit.until(lambda: emit.bodies == [body] * 3)
@@ -281,7 +279,7 @@ async def test_a_server_that_is_killed_and_comes_back(tmp_path):
                 await server.start()
                 with suppress(Exception):
                     await gcn.producer.stop()
-                async with AIOKafkaProducer(bootstrap_servers=server.bootstrap) as gcn.producer:
+                async with producing(server.bootstrap, gcn.topic) as gcn.producer:
                     await gcn.bring(b"<b/>")
                 await emit.until_kept(b"<b/>")
     assert emit.bodies == [b"<a/>", b"<b/>"]

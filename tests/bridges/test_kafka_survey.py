@@ -6,20 +6,27 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 from aiokafka.admin import NewPartitions, RecordsToDelete
 
 from bridges.kafka_survey import KafkaSurveyOptions, KafkaSurveySource
 from tests.bridges.conformance import PATIENCE_S, Keeper, SourceBench, SourceConformance, running
-from tests.bridges.kafka_worlds import Observed, numbered, produce, producing
+from tests.bridges.kafka_worlds import Observed, numbered
+from tests.kafka_clients import consuming, produce, producing
 from tests.kafka_server import own_kafka
 from tests.survey_packets import LSST_WHOLE, ZTF, container, framed, lsst_alert, ztf_alert
 
 
-def make_source(bootstrap, observe=None, **options):
+class ImpatientOptions(KafkaSurveyOptions):
+    """Its clients give up after seconds: by default they go on asking a server that is away for 40 of them."""
+
+    def client_arguments(self, folder):
+        return super().client_arguments(folder) | {"request_timeout_ms": 5_000}
+
+
+def make_source(bootstrap, observe=None, kind=KafkaSurveyOptions, **options):
     given = {"metadata_age_s": 0.2, "commit_interval_s": 0.1, "batch_wait_s": 0.02} | options
-    made = KafkaSurveyOptions(bootstrap_servers=(bootstrap,), **given)
-    return KafkaSurveySource(made, Path(), observe=observe or Observed())
+    return KafkaSurveySource(kind(bootstrap_servers=(bootstrap,), **given), Path(), observe=observe or Observed())
 
 
 class KafkaBench(SourceBench):
@@ -187,13 +194,15 @@ async def test_new_partitions_are_found_and_deleted_topics_let_go(kafka):
 async def test_positions_are_committed_to_the_group_and_can_be_taken_over(kafka):
     topic, group = await kafka.create_topic("committed", partitions=2), f"group-{uuid.uuid4().hex}"
     await produce(kafka.bootstrap, topic, b"a", b"b")
-    await kept_of(make_source(kafka.bootstrap, topics=(topic,), group=group), b"a", b"b")
-    consumer = AIOKafkaConsumer(bootstrap_servers=kafka.bootstrap, group_id=group)
-    await consumer.start()
-    try:
-        assert await consumer.committed(TopicPartition(topic, 0)) == 2
-    finally:
-        await consumer.stop()
+    emit = Keeper()
+    async with (
+        running(make_source(kafka.bootstrap, topics=(topic,), group=group), emit),
+        consuming(kafka.bootstrap, group_id=group) as consumer,
+        asyncio.timeout(PATIENCE_S),
+    ):
+        await emit.until_kept(b"a", b"b")
+        while await consumer.committed(TopicPartition(topic, 0)) != 2:  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(0.05)
     await produce(kafka.bootstrap, topic, b"c")
     again = await kept_of(make_source(kafka.bootstrap, topics=(topic,), group=group, start="committed"), b"c")
     assert again.bodies == [b"c"]
@@ -277,7 +286,8 @@ async def test_a_server_that_goes_and_comes_back_loses_and_repeats_nothing(end):
     async with own_kafka() as server:
         topic = await server.create_topic("restart")
         emit, observed = Keeper(), Observed()
-        async with running(make_source(server.bootstrap, observed, topics=(topic,), group="restarted"), emit):
+        source = make_source(server.bootstrap, observed, ImpatientOptions, topics=(topic,), group="restarted")
+        async with running(source, emit):
             await produce(server.bootstrap, topic, *numbered(20, "before"))
             await emit.until_kept(*numbered(20, "before"))
             await getattr(server, end)()
@@ -295,7 +305,7 @@ async def test_a_server_that_is_not_there_at_the_start_is_waited_for():
         await produce(server.bootstrap, topic, b"a")
         await server.stop()
         emit, observed = Keeper(), Observed()
-        async with running(make_source(server.bootstrap, observed, topics=(topic,)), emit):
+        async with running(make_source(server.bootstrap, observed, ImpatientOptions, topics=(topic,)), emit):
             await until(lambda: observed.troubles)
             await server.start()
             await emit.until_kept(b"a")

@@ -20,6 +20,7 @@ from broker.tables import bench_tables
 from schemas.errors import ConfigurationError
 from tests.bench import bench_decode, bench_live
 from tests.bench.rows import row_of_ms, row_of_rates
+from tests.children import unmeasured
 from tests.e2e.conftest import run
 
 ONE = Measurement("live", "find", "100 alerts, 7 rows", 100, "ms", 2.0, 1.0, 4.0, "plainly", 6.0, 3.0, 32.0)
@@ -130,7 +131,7 @@ def test_it_finds_the_benchmarks_from_any_folder_and_leaves_the_path_as_it_was(t
     said = subprocess.run(
         [sys.executable, "-c", script],
         cwd=tmp_path,
-        env=os.environ | {"PYTHONPATH": ""},
+        env=unmeasured() | {"PYTHONPATH": ""},
         capture_output=True,
         text=True,
         check=True,

@@ -5,7 +5,7 @@ import json
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -28,13 +28,19 @@ async def tried(folder: Path, text: str) -> dict[str, Tried]:
     return {one.part: one for one in await try_connections(Plan.of(config_of(folder, text), folder))}
 
 
-def told(folder: Path, text: str, environment: Mapping[str, str] | None = None) -> tuple[int, dict[str, Tried]]:
+def told(folder: Path, text: str, *, measured: bool = False) -> tuple[int, dict[str, Tried]]:
     """By the command, in a process of its own: what speaks VTP brings Twisted's reactor, which lasts as long."""
     (folder / "key").write_text(KEY)
     (folder / "x.toml").write_text(text)
     command = [sys.executable, "-m", "broker", "check", str(folder / "x.toml"), "--connect", "--json"]
     ran = subprocess.run(
-        command, check=False, cwd=PROJECT, capture_output=True, text=True, timeout=120, env=environment
+        command,
+        check=False,
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env=None if measured else unmeasured(),
     )
     return ran.returncode, {one["part"]: Tried(**one) for one in json.loads(ran.stdout)["connections"]}
 
@@ -148,6 +154,7 @@ def test_what_hinders_is_told_part_by_part(tmp_path):
             kind = 'json-lines'
             path = 'file/out.jsonl'
             """,
+            measured=True,
         )
     assert code == 1
     hindered = {name: one.trouble for name, one in found.items() if one.trouble}
@@ -229,5 +236,5 @@ async def test_catalogues_and_services_are_tried(tmp_path):
 
 def test_what_is_read_for_the_first_time_leaves_the_document_alone(tmp_path):
     (tmp_path / "hosts.csv").write_text("ra,dec\n10,20\n")
-    code, found = told(tmp_path, "[catalogues.hosts]\npath = 'hosts.csv'\n", unmeasured())
+    code, found = told(tmp_path, "[catalogues.hosts]\npath = 'hosts.csv'\n")
     assert (code, found["catalogue hosts"].what) == (0, "1 entries")

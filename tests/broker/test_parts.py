@@ -16,6 +16,7 @@ from broker.parts import SINK_KINDS, SOURCE_KINDS, Surroundings, options_class, 
 from broker.plan import Plan
 from schemas.errors import ConfigurationError
 from schemas.voevent_out import VoeventAuthor
+from tests.children import unmeasured
 from tests.conftest import PROJECT
 
 KEY = "whsec_" + "A" * 32
@@ -85,7 +86,9 @@ folder = pathlib.Path({str(tmp_path)!r})
 made = Plan.of(load_config(folder / "x.toml"), folder).made(surroundings(folder))["x"]
 assert inspect.iscoroutinefunction(made.run) and inspect.iscoroutinefunction(made.check)
 """
-    ran = subprocess.run([sys.executable, "-c", program], check=False, cwd=PROJECT, capture_output=True, text=True)
+    ran = subprocess.run(
+        [sys.executable, "-c", program], check=False, cwd=PROJECT, env=unmeasured(), capture_output=True, text=True
+    )
     assert ran.returncode == 0, ran.stderr
 
 

@@ -1,7 +1,6 @@
 """Every command, its help, and its exit codes."""
 
 import json
-import os
 import re
 import subprocess
 import sys
@@ -11,6 +10,7 @@ import pytest
 
 from bridges.simulator import NightPlan, simulate
 from broker import commands, demonstration
+from tests.children import unmeasured
 from tests.e2e.conftest import lines_of, run
 from tests.e2e.hostile_inputs import GOOD_ALERT, GOOD_NOTICE
 from tests.survey_packets import ZTF, container, ztf_alert
@@ -175,7 +175,7 @@ def test_a_reader_that_leaves_early_is_no_failure(tmp_path):
     (tmp_path / "many.avro").write_bytes(container(ZTF, [ztf_alert(candid=number) for number in range(400)]))
     (tmp_path / "more.avro").write_bytes(container(ZTF, [ztf_alert(candid=number) for number in range(400)]))
     command = [sys.executable, "-m", "broker", "inspect", "--json", str(tmp_path)]
-    environment = os.environ | {"PYTHONUNBUFFERED": "1"}
+    environment = unmeasured() | {"PYTHONUNBUFFERED": "1"}
     with subprocess.Popen(
         command, cwd=PROJECT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as process:

@@ -29,7 +29,7 @@ def without_instants(states: dict[str, dict[str, Any]]) -> dict[str, dict[str, A
 def whole(night, tmp_path_factory) -> dict[str, dict[str, Any]]:
     """The last revisions that one undisturbed run publishes."""
     folder = tmp_path_factory.mktemp("whole")
-    with running(configured(folder, night[1], **SLOW)) as service:
+    with running(configured(folder, night[1], **SLOW), measured=False) as service:
         service.until_all_is_played()
         assert service.stop() == 0
     found = final_states(published(folder))

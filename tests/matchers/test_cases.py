@@ -202,6 +202,7 @@ class TestRelated:
         assert len(case.trigger.related) == MAX_REFERENCES
 
 
+@pytest.mark.not_measured
 def test_a_flood_of_notices_of_one_trigger_leaves_its_last_ones_whatever_the_order():
     flood = [notice_of(ivorn=f"ivo://t/n#{n}", issued_us=T0 + n, localisation=None) for n in range(MAX_NOTICES + 20)]
     for order in (flood, flood[::-1]):

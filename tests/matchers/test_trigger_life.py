@@ -139,6 +139,7 @@ def separation(one: Cone, other: Cone) -> float:
     return float(separation_deg(np.array([one.ra_deg]), np.array([one.dec_deg]), other.ra_deg, other.dec_deg)[0])
 
 
+@pytest.mark.not_measured
 class TestWhatBecomesOfTriggers:
     """Retractions and reclassifications that really happened, with how often they did."""
 

@@ -12,7 +12,7 @@ from tests.schemas.voevent_packets import packet
 
 UTCNOW = "ignore:datetime.datetime.utcnow:DeprecationWarning"
 """Comet 3.1 uses it, of which Python 3.12 warns."""
-PATIENCE_S = 60.0
+PATIENCE_S = 120.0
 
 
 def event(number: int, **parts: object) -> bytes:

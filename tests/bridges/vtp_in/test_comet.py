@@ -126,6 +126,7 @@ def subscriber(subscribing, folder: Path, comet_: Comet, *filters: str, observe=
     return subscribing.VtpSubscriberSource(options, folder, observe=observe)
 
 
+@pytest.mark.not_measured
 @pytest.mark.parametrize("packets", ["simulated", "curated", "month"])
 async def test_a_flood_through_comet_arrives_byte_for_byte(subscribing, tmp_path, request, packets):
     bodies = for_comet(request.getfixturevalue(packets))[:MOST_OF_A_FLOOD]

@@ -111,6 +111,7 @@ def real(data_dir) -> PairReport:
     return PairReport.told(compare_pairs(inputs))
 
 
+@pytest.mark.not_measured
 def test_real_bursts_lie_where_the_densities_say(real):
     assert real.pairs.bursts == 28
     assert {stage.stage: stage.levels.count for stage in real.stages} == {"flight": 28, "ground": 26, "final": 25}
@@ -123,6 +124,7 @@ def test_real_bursts_lie_where_the_densities_say(real):
     assert all(real.acceptance.values())
 
 
+@pytest.mark.not_measured
 def test_flight_positions_need_half_their_statistical_radius(real):
     """As published they are too wide; with a factor that each burst's own position had no part in they are not."""
     flights = [one for one in real.pairs.levels if one.stage == "flight"]

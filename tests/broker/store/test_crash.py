@@ -45,7 +45,7 @@ async def test_nothing_kept_is_lost_and_nothing_is_there_twice(tmp_path, few_row
     chance = random.Random(7)
     kept = 0
     for seed in range(CRASHES):
-        last = killed(tmp_path, seed, few_rows, chance.randrange(1, 60))
+        last = killed(tmp_path, seed, few_rows, chance.randrange(1, 40))
         async with station_in(tmp_path) as station:
             end = station.store.positions("station").get("next", 0)
             assert end >= max(last["kept"], kept)

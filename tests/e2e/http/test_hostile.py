@@ -9,7 +9,9 @@ import threading
 import time
 import urllib.request
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import numpy as np
@@ -74,55 +76,60 @@ JSON = {"Content-Type": "application/json"}
 DEEP = b'{"cone":' * 100_000
 MANY = json.dumps({"trigger_time": TRIGGER, **{f"n{number}": 0 for number in range(200_000)}}).encode()
 NESTED = part("x", b"", "\r\nContent-Type: multipart/mixed; boundary=c") + b"--c\r\n\r\nx\r\n--c--\r\n--b--\r\n"
-ATTACKS = {
-    "a gzip bomb": (GZIP, packed(GIB), 422),
-    "a gzip bomb in a form": (None, form(packed(GIB), trigger_time=TRIGGER), 422),
-    "a bomb in a bomb": (GZIP, gzip.compress(packed(GIB)), 422),
-    "a packed body": (FITS | {"Content-Encoding": "gzip"}, packed(GIB), 415),
-    "a body packed with deflate": (JSON | {"Content-Encoding": "deflate"}, packed(GIB), 415),
-    "a header that claims 10 GB": (FITS, CLAIM, 422),
-    "the same, gzipped": (GZIP, gzip.compress(CLAIM), 422),
-    "an image that claims 6 GB": (FITS, compressed_image(), 422),
-    "a header without end": (FITS, cards(*PRIMARY)[:-2880] + b"A" * (3 << 20), 422),
-    "a claim of length": (FITS | {"Content-Length": str(10 * GIB)}, endless, 413),
-    "no end": (FITS, endless, 413),
-    "JSON without end": (JSON, lambda: endless(b'{"a":"', b"x" * 65536), 413),
-    "a form without end": (FORM, lambda: endless(part("skymap", b"SIMPLE")[:-2]), 413),
-    "a form that never begins": (FORM, lambda: endless(b"x\r\n", b"preamble\r\n" * 5000), 400),
-    "a form in one line": (FORM, lambda: endless(b"x", b"x" * 65536), {400, 413}),
-    "a form of headers": (FORM, lambda: endless(b"--b\r\n", b"X-Header: 1\r\n" * 1000), 400),
-    "a field without end": (FORM, lambda: endless(part("name", b"x")[:-2], b"y" * 65536), 413),
-    "thousands of parts": (FORM, b"".join(part(f"f{n}", b"x") for n in range(5000)) + b"--b--\r\n", 422),
-    "thousands of files": (FORM, b"".join(part("skymap", b"x") for _ in range(5000)) + b"--b--\r\n", 422),
-    "a form in a form": (FORM, NESTED, {400, 422}),
-    "a huge name": (FORM, part("x" * (1 << 20), b"1") + b"--b--\r\n", 400),
-    "a charset of its own": (FORM, part("_charset_", b"x" * 100) + part("skymap", MAP) + b"--b--\r\n", 400),
-    "no boundary": ({"Content-Type": "multipart/form-data"}, b"x", 400),
-    "a form that is none": (FORM, b"--b\r\n\r\n--b--", {400, 422}),
-    "another type": ({"Content-Type": "text/plain"}, MAP, 415),
-    "a picture": ({"Content-Type": "image/png"}, MAP, 415),
-    "a script": ({"Content-Type": "application/x-python"}, MAP, 415),
-    "a map as JSON": (JSON, MAP, 422),
-    "JSON as a map": (FITS, b'{"cone": 1}', 422),
-    "depth": (JSON, DEEP, 422),
-    "many names": (JSON, MANY, 422),
-    "many numbers": (JSON, b'{"moc":{"5":[' + b"1," * 1_500_000 + b"1]}}", 422),
-    "a long number": (JSON, b'{"cone":{"ra_deg":' + b"1" * 100_000 + b"}}", 422),
-    "no number": (
-        JSON,
-        b'{"trigger_time":"2020-01-01T05:00:00Z","cone":{"ra_deg":NaN,"dec_deg":0,"radius_deg":1}}',
-        422,
-    ),
-    "infinity": (
-        JSON,
-        b'{"trigger_time":"2020-01-01T05:00:00Z","cone":{"ra_deg":1e999,"dec_deg":0,"radius_deg":1}}',
-        422,
-    ),
-    "a name twice": (JSON, b'{"private":true,"private":false,"cone":{"ra_deg":1,"dec_deg":0,"radius_deg":1}}', 422),
-    "half a character": (JSON, b'{"name":"\\ud800"}', 422),
-    "no text": (JSON, b'{"name":"\xff"}', 422),
-    "slowness": (FITS, slowly, 408),
-}
+
+
+@cache
+def attacks() -> dict[str, tuple[Any, Any, Any]]:
+    """What each says, its headers, its body, and the status that answers it; gigabytes are packed for them."""
+    return {
+        "a gzip bomb": (GZIP, packed(GIB), 422),
+        "a gzip bomb in a form": (None, form(packed(GIB), trigger_time=TRIGGER), 422),
+        "a bomb in a bomb": (GZIP, gzip.compress(packed(GIB)), 422),
+        "a packed body": (FITS | {"Content-Encoding": "gzip"}, packed(GIB), 415),
+        "a body packed with deflate": (JSON | {"Content-Encoding": "deflate"}, packed(GIB), 415),
+        "a header that claims 10 GB": (FITS, CLAIM, 422),
+        "the same, gzipped": (GZIP, gzip.compress(CLAIM), 422),
+        "an image that claims 6 GB": (FITS, compressed_image(), 422),
+        "a header without end": (FITS, cards(*PRIMARY)[:-2880] + b"A" * (3 << 20), 422),
+        "a claim of length": (FITS | {"Content-Length": str(10 * GIB)}, endless, 413),
+        "no end": (FITS, endless, 413),
+        "JSON without end": (JSON, lambda: endless(b'{"a":"', b"x" * 65536), 413),
+        "a form without end": (FORM, lambda: endless(part("skymap", b"SIMPLE")[:-2]), 413),
+        "a form that never begins": (FORM, lambda: endless(b"x\r\n", b"preamble\r\n" * 5000), 400),
+        "a form in one line": (FORM, lambda: endless(b"x", b"x" * 65536), {400, 413}),
+        "a form of headers": (FORM, lambda: endless(b"--b\r\n", b"X-Header: 1\r\n" * 1000), 400),
+        "a field without end": (FORM, lambda: endless(part("name", b"x")[:-2], b"y" * 65536), 413),
+        "thousands of parts": (FORM, b"".join(part(f"f{n}", b"x") for n in range(5000)) + b"--b--\r\n", 422),
+        "thousands of files": (FORM, b"".join(part("skymap", b"x") for _ in range(5000)) + b"--b--\r\n", 422),
+        "a form in a form": (FORM, NESTED, {400, 422}),
+        "a huge name": (FORM, part("x" * (1 << 20), b"1") + b"--b--\r\n", 400),
+        "a charset of its own": (FORM, part("_charset_", b"x" * 100) + part("skymap", MAP) + b"--b--\r\n", 400),
+        "no boundary": ({"Content-Type": "multipart/form-data"}, b"x", 400),
+        "a form that is none": (FORM, b"--b\r\n\r\n--b--", {400, 422}),
+        "another type": ({"Content-Type": "text/plain"}, MAP, 415),
+        "a picture": ({"Content-Type": "image/png"}, MAP, 415),
+        "a script": ({"Content-Type": "application/x-python"}, MAP, 415),
+        "a map as JSON": (JSON, MAP, 422),
+        "JSON as a map": (FITS, b'{"cone": 1}', 422),
+        "depth": (JSON, DEEP, 422),
+        "many names": (JSON, MANY, 422),
+        "many numbers": (JSON, b'{"moc":{"5":[' + b"1," * 1_500_000 + b"1]}}", 422),
+        "a long number": (JSON, b'{"cone":{"ra_deg":' + b"1" * 100_000 + b"}}", 422),
+        "no number": (
+            JSON,
+            b'{"trigger_time":"2020-01-01T05:00:00Z","cone":{"ra_deg":NaN,"dec_deg":0,"radius_deg":1}}',
+            422,
+        ),
+        "infinity": (
+            JSON,
+            b'{"trigger_time":"2020-01-01T05:00:00Z","cone":{"ra_deg":1e999,"dec_deg":0,"radius_deg":1}}',
+            422,
+        ),
+        "a name twice": (JSON, b'{"private":true,"private":false,"cone":{"ra_deg":1,"dec_deg":0,"radius_deg":1}}', 422),
+        "half a character": (JSON, b'{"name":"\\ud800"}', 422),
+        "no text": (JSON, b'{"name":"\xff"}', 422),
+        "slowness": (FITS, slowly, 408),
+    }
 
 
 @asynccontextmanager
@@ -135,7 +142,7 @@ async def attacked(folder: Path):
         "requests_per_minute = 100000\n"
     )
     token, _ = Tokens(folder / "store").make("mallory", [Scope.READ, Scope.UPLOAD], WallClock()())
-    with running(config) as service:
+    with running(config, measured=False) as service:
         url = (await asyncio.to_thread(service.until_logged, "serving"))["url"]
         async with aiohttp.ClientSession() as session:
             yield service, Person(session, url, token)
@@ -185,7 +192,7 @@ async def test_attacks(tmp_path):
         asking, cut_off = Asking(mallory.url), []
         asking.start()
         stack.callback(asking.ends.set)
-        for said, (headers, body, status) in ATTACKS.items():
+        for said, (headers, body, status) in attacks().items():
             try:
                 async with asyncio.timeout(30):
                     told, text = await refused(mallory, headers, body)
@@ -198,7 +205,7 @@ async def test_attacks(tmp_path):
         asking.ends.set()
         await asyncio.to_thread(asking.join)
         assert asking.answers > 20
-        assert len(cut_off) < len(ATTACKS) / 2, cut_off
+        assert len(cut_off) < len(attacks()) / 2, cut_off
         assert asking.longest_s < LONGEST_HELD_S
         assert memory_bytes(service.process.pid) - before_bytes < MEMORY_GROWTH_BYTES
         assert [one["id"] for one in (await mallory.got("skymaps"))["items"]] == [good["id"]]
@@ -274,7 +281,7 @@ async def test_conditions_that_attack(tmp_path, path, where):
     async with site(tmp_path) as here:
         await here.alerts(alert("ZTF20inside", 150.0, -12.0))
         await here.person("ada").upload(cone=CONE)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             answer = await here.person().get(path, params={"where": where})
         assert answer.status == 422
         assert answer.json["errors"][0]["place"] == "query.where"

@@ -85,10 +85,10 @@ def night(tmp_path_factory: pytest.TempPathFactory) -> tuple[SimulatedNight, Pat
 
 
 @pytest.fixture(scope="module")
-def interface(night, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Interface]:
-    """A service that has played a simulated night, for all tests of a module."""
+def interface(request: pytest.FixtureRequest, night, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Interface]:
+    """A service that has played a simulated night, for all tests of a module; measured if that has ``MEASURED``."""
     folder = tmp_path_factory.mktemp("interface")
-    with serving(folder, night[1], UNLIMITED) as one:
+    with serving(folder, night[1], UNLIMITED, measured=getattr(request.module, "MEASURED", False)) as one:
         yield one
 
 

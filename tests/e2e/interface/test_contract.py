@@ -13,7 +13,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from openapi_spec_validator import validate
 
 from broker.web.documentation import DOCUMENT_PATH
 from tests.children import unmeasured
@@ -69,6 +68,8 @@ def stored(interface, map_host) -> dict[str, list[str]]:
 
 
 def test_the_document_is_openapi_to_the_letter(interface):
+    from openapi_spec_validator import validate  # noqa: PLC0415 - it takes seconds, of each worker
+
     validate(interface.get(DOCUMENT_PATH).json())
 
 

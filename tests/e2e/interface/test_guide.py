@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import subprocess
 from http import HTTPStatus
 
@@ -19,6 +18,7 @@ from broker.web.upload_requests import PositionRequest, UploadSettings
 from schemas.records import Messenger
 from schemas.upload import AnnulusDocument, ConeDocument, EllipseDocument
 from tests.e2e.interface.conftest import MAP
+from tests.missing import program
 from tests.pages import code, fenced, first_cells, tables, text_of
 
 PAGE = "docs/http.md"
@@ -45,8 +45,7 @@ def skymap(interface):
 
 @pytest.mark.parametrize("call", CALLS)
 def test_each_call_is_answered_as_it_should(call, interface, skymap, folder):
-    if shutil.which("curl") is None:
-        pytest.skip("there is no curl")
+    program("curl", package="curl")
     if "-X DELETE" in call:
         skymap = interface.ask(
             "POST", "skymaps", interface.token(), content=MAP, content_type="application/fits"

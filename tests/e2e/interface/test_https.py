@@ -1,7 +1,6 @@
 """HTTPS: by the service itself, and by a real nginx before it, with the configuration that is shipped."""
 
 import json
-import os
 import re
 import shutil
 import socket
@@ -13,10 +12,11 @@ import httpx
 import pytest
 
 from tests.bridges.vtp.certificates import make_certificate
-from tests.conftest import IN_CI, PROJECT
+from tests.conftest import PROJECT
 from tests.e2e.conftest import run
 from tests.e2e.interface.conftest import MAP, UNLIMITED, serving
 from tests.e2e.service_process import ServiceProcess, configured, until
+from tests.missing import program
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +36,7 @@ def trusting(certificate, **given) -> httpx.Client:
 def test_https_by_the_service_itself(night, tmp_path, certificate, monkeypatch):
     for name in ("cert.pem", "key.pem"):
         shutil.copy(certificate / name, tmp_path)
-    with serving(tmp_path, night[1], "tls_certificate = 'cert.pem'\ntls_key = 'key.pem'") as interface:
+    with serving(tmp_path, night[1], "tls_certificate = 'cert.pem'\ntls_key = 'key.pem'", measured=False) as interface:
         assert interface.url.startswith("https://127.0.0.1:")
         with trusting(certificate, base_url=interface.url) as client:
             assert client.get("/api/v1/status").json()["ready"]
@@ -92,13 +92,7 @@ def test_a_check_tries_port_and_certificate(tmp_path, certificate):
 
 @pytest.fixture(scope="module")
 def nginx_command():
-    found = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin:/usr/local/sbin")
-    if found is None:
-        message = "no nginx is installed (apt-get install nginx-light)"
-        if IN_CI:
-            pytest.fail(message)
-        pytest.skip(message)
-    return found
+    return program("nginx", package="nginx-light")
 
 
 def free_port() -> int:
@@ -126,7 +120,7 @@ def proxied(night, certificate, nginx_command, tmp_path_factory):
     """A service, and nginx before it."""
     folder = tmp_path_factory.mktemp("nginx")
     http = f"trusted_proxies = ['127.0.0.1']\n{UNLIMITED}"
-    with serving(folder, night[1], http, "", "service.log_level=debug") as interface:
+    with serving(folder, night[1], http, "", "service.log_level=debug", measured=False) as interface:
         port = free_port()
         places = "".join(
             f"{name}_temp_path {folder / name};\n" for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")

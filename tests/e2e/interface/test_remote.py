@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from broker import remote
+from tests.children import unmeasured
 from tests.conftest import PROJECT
 from tests.e2e.conftest import run
 from tests.e2e.service_process import until
@@ -124,7 +125,11 @@ def test_watching_until_ctrl_c(interface, tmp_path):
     since = f"{oldest['id']}.r{oldest['revision']}"
     with out.open("w") as stream:
         watching = subprocess.Popen(
-            [*WATCH, "--server", interface.url, "--since", since], cwd=PROJECT, stdout=stream, stderr=subprocess.PIPE
+            [*WATCH, "--server", interface.url, "--since", since],
+            cwd=PROJECT,
+            stdout=stream,
+            stderr=subprocess.PIPE,
+            env=unmeasured(),
         )
         until(lambda: out.read_text().count("\n") > len(newer), "what was stored")
         watching.send_signal(signal.SIGINT)
@@ -141,7 +146,9 @@ def test_a_reader_of_lines_that_leaves(interface):
     """As `starcross watch --json | head -1`."""
     first = interface.coincidences(limit=1, revisions="all")[0]
     command = [*WATCH, "--server", interface.url, "--json", "--since", f"{first['id']}.r{first['revision']}"]
-    with subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as watching:
+    with subprocess.Popen(
+        command, cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=unmeasured()
+    ) as watching:
         assert watching.stdout
         assert watching.stderr
         assert json.loads(watching.stdout.readline())
@@ -153,7 +160,7 @@ def test_a_reader_of_lines_that_leaves(interface):
 def test_only_what_was_asked_for_is_watched(asked, interface, map_file):
     made = json.loads(asked("upload", map_file, "--json", "--name", "watched").out)
     command = [*WATCH, "--server", interface.url, "--json", "--skymap", made["id"]]
-    with subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, text=True) as watching:
+    with subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, text=True, env=unmeasured()) as watching:
         listening = until(lambda: interface.get("status").json()["listeners"])
         assert listening == 1
         assert json.loads(asked("upload", map_file, "--json").out)["coincidences"]

@@ -17,7 +17,7 @@ from broker.store.schema import named_folders
 from tests.children import unmeasured
 from tests.conftest import PROJECT
 
-PATIENCE_S = 60.0
+PATIENCE_S = 120.0
 """Longer than anything takes on the busiest machine."""
 ASK_EVERY_S = 0.02
 

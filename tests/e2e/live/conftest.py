@@ -1,7 +1,7 @@
 """A Kafka server of a test's own, and services that read from it and write to it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -11,10 +11,10 @@ import pytest
 from schemas.coincidence_avro import from_record
 from schemas.records import Message
 from schemas.times import datetime_from_us
-from tests.bridges.kafka_worlds import producing
 from tests.e2e.live.child import PATIENCE_S, ServiceProcess, until, until_it_is
 from tests.e2e.live.reference import Reference, essence_of, far_off, stored_standing, worth_of
 from tests.e2e.live.topics import Record, ends_of, publication_of, read_topics
+from tests.kafka_clients import producing
 from tests.kafka_server import KafkaServer, own_kafka
 
 PARTITIONS = 3
@@ -65,12 +65,15 @@ class Site:
 
     async def produce(self, messages: Iterable[tuple[str, bytes | None]], **options: Any) -> None:
         """Write to topics, which are made as they are needed: a survey's partitions in turn, notices in one."""
-        async with producing(self.kafka.bootstrap, **options) as producer:
+        messages = list(messages)
+        topics = dict.fromkeys(topic for topic, _ in messages)
+        for topic in topics:
+            if topic not in self.topics:
+                self.topics[topic] = 1 if topic.startswith(("gcn", "igwn")) else PARTITIONS
+                await self.kafka.create_topic(name=topic, partitions=self.topics[topic])
+        async with producing(self.kafka.bootstrap, *topics, **options) as producer:
             sent = []
             for topic, body in messages:
-                if topic not in self.topics:
-                    self.topics[topic] = 1 if topic.startswith(("gcn", "igwn")) else PARTITIONS
-                    await self.kafka.create_topic(name=topic, partitions=self.topics[topic])
                 self._next += 1
                 partition = self._next % self.topics[topic]
                 sent.append(await producer.send(topic, body, key=b"k", partition=partition))
@@ -136,7 +139,22 @@ def by_night(messages: Iterable[Any]) -> list[tuple[str, bytes]]:
     ]
 
 
+@pytest.fixture(scope="module")
+def server() -> Iterator[KafkaServer]:
+    """One for all tests of a module that leave it alive."""
+    with own_kafka() as kafka:
+        yield kafka
+
+
 @pytest.fixture
-async def site(tmp_path: Path) -> AsyncIterator[Site]:
+async def site(server: KafkaServer, tmp_path: Path) -> AsyncIterator[Site]:
+    """A test's site, where all topics are the test's."""
+    yield Site(server, tmp_path)
+    await server.delete_topics()
+
+
+@pytest.fixture
+async def own_site(tmp_path: Path) -> AsyncIterator[Site]:
+    """A site whose Kafka a test may kill."""
     async with own_kafka() as kafka:
         yield Site(kafka, tmp_path)

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Iterable
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from io import BytesIO
@@ -13,8 +12,10 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
 from schemas.times import iso_from_us, us_from_datetime
+from tests.kafka_clients import consuming
 
-READ_S = 60.0
+READ_S = 120.0
+FETCHED_BYTES = 32 << 20
 
 
 @dataclass(frozen=True)
@@ -34,34 +35,22 @@ class Record:
         return f"{self.topic}[{self.partition}]@{self.offset}"
 
 
-@asynccontextmanager
-async def consuming(bootstrap: str):
-    consumer = AIOKafkaConsumer(
-        bootstrap_servers=bootstrap, auto_offset_reset="earliest", enable_auto_commit=False, fetch_max_bytes=32 << 20
-    )
-    await consumer.start()
-    try:
-        yield consumer
-    finally:
-        await consumer.stop()
-
-
 async def ends_of(bootstrap: str, topics: Iterable[str]) -> dict[TopicPartition, int]:
     """How many records each partition of these topics got so far."""
-    async with consuming(bootstrap) as consumer:
+    async with consuming(bootstrap, fetch_max_bytes=FETCHED_BYTES) as consumer:
         return await _ends(consumer, bootstrap, topics)
 
 
 async def all_topics(bootstrap: str) -> set[str]:
     """Names of all topics that there are."""
-    async with consuming(bootstrap) as consumer:
+    async with consuming(bootstrap, fetch_max_bytes=FETCHED_BYTES) as consumer:
         return {name for name in await consumer.topics() if not name.startswith("__")}
 
 
 async def read_topics(bootstrap: str, topics: Iterable[str]) -> list[Record]:
     """All that lies in these topics now, by topic and partition, in order."""
     found: list[Record] = []
-    async with asyncio.timeout(READ_S), consuming(bootstrap) as consumer:
+    async with asyncio.timeout(READ_S), consuming(bootstrap, fetch_max_bytes=FETCHED_BYTES) as consumer:
         ends = await _ends(consumer, bootstrap, topics)
         wanted = {partition for partition, end in ends.items() if end}
         consumer.assign(list(wanted))

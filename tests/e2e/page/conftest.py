@@ -1,6 +1,5 @@
 """A real browser before a real service: Chromium, driven by Playwright, and what every page is held to."""
 
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ import pytest
 from broker.web.tokens import Scope, Tokens
 from schemas.times import US_PER_S
 from tests.e2e.service_process import ServiceProcess, configured, running
+from tests.missing import program
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Page
@@ -36,12 +36,9 @@ def browser() -> Iterator["Browser"]:
     Playwright runs an event loop of its own as long as it is open, beside which no asynchronous test can run: so it
     is closed after each module.
     """
-    from tests.e2e.page.browser import IN_CI, sync_playwright  # noqa: PLC0415 - without it the tests were skipped
+    from tests.e2e.page.browser import sync_playwright  # noqa: PLC0415 - without it the tests were skipped
 
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if chromium is None:
-        why = "no Chromium is installed (apt-get install chromium)"
-        pytest.fail(why) if IN_CI else pytest.skip(why)
+    chromium = program("chromium", "chromium-browser", "google-chrome", package="chromium")
     with sync_playwright() as driver:
         opened = driver.chromium.launch(executable_path=chromium, args=list(FLAGS))
         yield opened
@@ -116,8 +113,8 @@ class Seen:
 Open = Callable[..., "Page"]
 
 
-@pytest.fixture
-def opener(browser: "Browser") -> Iterator[Open]:
+@contextmanager
+def opening(browser: "Browser") -> Iterator[Open]:
     """Opens pages of a site in windows of their own; in the end none may have done what none may do."""
     contexts: list[BrowserContext] = []
     seen: list[Seen] = []
@@ -137,6 +134,13 @@ def opener(browser: "Browser") -> Iterator[Open]:
     for context in contexts:
         context.close()
     assert [fault for one in seen for fault in one.faults] == []
+
+
+@pytest.fixture
+def opener(browser: "Browser") -> Iterator[Open]:
+    """As `opening`, for one test."""
+    with opening(browser) as opened:
+        yield opened
 
 
 @pytest.fixture

@@ -11,12 +11,15 @@ from astropy.coordinates import Latitude, Longitude, SkyCoord
 from cdshealpix.nested import lonlat_to_healpix
 
 from broker.web.pages import page_files
+from tests.e2e.page.conftest import opening
 from tests.e2e.page.test_live import asked
 
 
-@pytest.fixture
-def page(visit):
-    return visit("/coincidences/none", expected=("status of 404",))
+@pytest.fixture(scope="module")
+def page(browser, site):
+    """One for all: what is called leaves nothing behind."""
+    with opening(browser) as opened:
+        yield opened(site, "/coincidences/none", expected=("status of 404",))
 
 
 def called(page, module: str, expression: str, argument=None):

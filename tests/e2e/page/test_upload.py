@@ -144,8 +144,10 @@ def test_what_is_wrong_is_said_at_its_field(visit, site, tmp_path):
     expect(page.locator("#field-level-error")).not_to_be_empty()
     expect(page.locator("#field-trigger_time-error")).to_be_empty()
     page.get_by_label("Credible level that is searched").fill("0.9")
-    path.write_bytes(b"this is no map")
-    send(page, path, instant)
+    # Another file: of one that changes while it is still being sent the browser complains.
+    other = tmp_path / "other.fits"
+    other.write_bytes(b"this is no map")
+    send(page, other, instant)
     expect(page.locator("#upload-error")).not_to_be_empty()
 
 

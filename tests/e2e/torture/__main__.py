@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 from tests.e2e.torture.run import Plan, torture
-from tests.kafka_server import KafkaServer, runner
+from tests.kafka_server import KafkaServer, quick_runner
 
 
 def main() -> int:
@@ -24,7 +24,7 @@ def main() -> int:
         folder = given.keep or Path(name)
         folder.mkdir(parents=True, exist_ok=True)
         kafka_folder = Path(tempfile.mkdtemp(prefix="kafka-", dir=name))
-        with KafkaServer(runner(), kafka_folder) as kafka:
+        with KafkaServer(quick_runner(), kafka_folder) as kafka:
             report = asyncio.run(torture(plan, kafka, folder))
     sys.stdout.write(report.text())
     return 1 if report.wrong else 0
