@@ -171,7 +171,7 @@ class Exposure:
         """
         before, after = self._bright_at_first, self._visibility.bright(self._later_delay_d)
         still = np.divide(after, before, out=np.ones_like(after), where=before > 0)
-        return repeats.ratios(seen, self._looked, still, g_minus_r, is_counted)
+        return repeats.ratios(seen, self._looked, still, g_minus_r, is_counted, self._cells[self._rows])
 
     def nearer(self, level: Array) -> Array:
         """Expected number of unrelated objects on levels as high or higher, and visited nights no later, shape (n,)."""

@@ -18,7 +18,7 @@ from matchers.bands import BandPoints
 from matchers.colours import UnrelatedColours, colour_bins
 from matchers.coverage import CELL_SHIFT, Coverage
 from matchers.rates import RateHistogram
-from matchers.repeats import Repeats, counts_of, seen_of
+from matchers.repeats import Repeats, counts_of, once_counts_of, seen_of
 from matchers.unrelated import UnrelatedCurves
 from schemas.records import Alerts, Ints, Strings
 from schemas.times import night_of
@@ -269,9 +269,11 @@ class Objects:
         """How often these objects are seen again, where their place was looked at in later nights."""
         columns = self._table.columns
         first_us = columns.first_us[codes]
-        later_nights = self.coverage.later_visits(columns.cell[codes].astype(np.int64), night_of(first_us))
+        cell = columns.cell[codes].astype(np.int64)
+        later_nights = self.coverage.later_visits(cell, night_of(first_us))
         seen = seen_of(columns.stored[codes], columns.last_us[codes] - first_us)
-        return Repeats.measured(counts_of(later_nights, seen, self._points.first_colours(columns.head[codes])))
+        counts = counts_of(later_nights, seen, self._points.first_colours(columns.head[codes]))
+        return Repeats.measured(counts, once_counts_of(later_nights, seen, cell))
 
     def first_us_of(self, codes: Ints) -> Ints:
         """Earliest detection of the objects with these codes, shape (n,)."""

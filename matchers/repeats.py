@@ -4,15 +4,18 @@ How often unrelated new objects do either is measured in our own store; how ofte
 fade. It counts only where somebody looked again: a first detection of a minute ago says nothing yet.
 """
 
+import math
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import cache
 from typing import ClassVar, Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from matchers.colours import COLOURS, colour_bins
-from schemas.pixels import Array
+from matchers.coverage import CELL_ORDER, CELLS
+from schemas.pixels import Array, cell_centres
 from schemas.records import Bools, Floats, Ints
 from schemas.times import US_PER_DAY
 
@@ -40,6 +43,10 @@ class Looked(IntEnum):
 
 LATER_NIGHTS: Final = Looked.MORE_NIGHTS - Looked.SAME_NIGHT
 """So many numbers of later nights are told apart: the last is of all that are larger."""
+ECLIPTIC_EDGES_DEG: Final = (5.0, 10.0, 20.0, 40.0)
+"""Between bands of ecliptic latitude, north and south alike."""
+_OBLIQUITY_DEG: Final = 23.43928
+"""Of the ecliptic in J2000 (IAU 1976)."""
 SEEN_ONCE: Final = 0.25
 """Of counterparts at whose place somebody looked again: a tenth of all alerts fail the cuts, and more are so near the
 limit that one of two bands does not reach them."""
@@ -75,15 +82,42 @@ def counts_of(later_nights: Ints, seen: Ints, g_minus_r: Floats) -> Ints:
     return np.bincount(places, minlength=LATER_NIGHTS * COLOURS * len(Seen)).reshape(shape)
 
 
+def once_counts_of(later_nights: Ints, seen: Ints, cell: Ints) -> Ints:
+    """How many objects were seen once, and how many again, by ecliptic latitude; shape (bands, 2).
+
+    Parameters
+    ----------
+    later_nights, seen
+        As in `counts_of`, shape (n,).
+    cell
+        Of `matchers.coverage`, where each object lies, shape (n,).
+    """
+    on = np.flatnonzero(later_nights > 0)
+    bands = len(ECLIPTIC_EDGES_DEG) + 1
+    places = 2 * _ecliptic_band()[cell[on]] + (seen[on] > Seen.ONCE)
+    return np.bincount(places, minlength=2 * bands).reshape(bands, 2)
+
+
+@cache
+def _ecliptic_band() -> Ints:
+    """The band of ecliptic latitude of each cell."""
+    ra, dec = np.radians(cell_centres(np.arange(CELLS), CELL_ORDER))
+    obliquity = math.radians(_OBLIQUITY_DEG)
+    sin_latitude = np.sin(dec) * math.cos(obliquity) - np.cos(dec) * math.sin(obliquity) * np.sin(ra)
+    latitude_deg = np.degrees(np.arcsin(np.clip(np.abs(sin_latitude), 0, 1)))
+    return np.asarray(np.searchsorted(ECLIPTIC_EDGES_DEG, latitude_deg, side="right"), np.int64)
+
+
 @dataclass(frozen=True, slots=True)
 class Repeats:
-    """How often unrelated new objects are seen again, by the number of later nights in which somebody looked.
+    """How often unrelated new objects are seen again.
 
     Attributes
     ----------
     once
-        Fraction that was seen once.
+        Fraction that was seen once, by ecliptic latitude: asteroids are, and crowd along the ecliptic.
     again
+        By the number of later nights in which somebody looked.
         Of what was seen again, and its colour: how many objects in one night only, and how many in several. Flares are
         blue, so that something red that is gone soon is no flare; but one look may miss what is still there.
     """
@@ -97,16 +131,16 @@ class Repeats:
     """Fallback: of what is seen again so much is gone after the first night, by colour..."""
     MISSED: ClassVar[float] = 0.1
     """...and of the others a look misses so many."""
-    PSEUDO_OBJECTS: ClassVar[float] = 50.0
-    """The fallback of what is seen once counts as much as so many objects (a Dirichlet prior)..."""
+    PSEUDO_OBJECTS: ClassVar[float] = 20.0
+    """The fallback of what is seen once counts as much as so many objects of each band (a Dirichlet prior)..."""
     PSEUDO_OF_COLOUR: ClassVar[float] = 15.0
     """...and that of what is seen again as so many of each colour."""
 
     @classmethod
-    def measured(cls, counts: Ints) -> Self:
-        """Of what was counted, as `counts_of` gives it, blended with the fallback."""
-        total = counts.sum(axis=(1, 2)) + cls.PSEUDO_OBJECTS
-        once = (counts[:, :, Seen.ONCE].sum(axis=1) + cls.PSEUDO_OBJECTS * np.array(cls.FALLBACK.once)) / total
+    def measured(cls, counts: Ints, once_counts: Ints) -> Self:
+        """Of what was counted, as `counts_of` and `once_counts_of` give it, blended with the fallback."""
+        total = once_counts.sum(axis=1) + cls.PSEUDO_OBJECTS
+        once = (once_counts[:, 0] + cls.PSEUDO_OBJECTS * np.array(cls.FALLBACK.once)) / total
         again = counts[:, :, Seen.ONE_NIGHT :].tolist()
         return cls(tuple(once.tolist()), tuple(tuple(map(tuple, of_nights)) for of_nights in again))
 
@@ -130,7 +164,9 @@ class Repeats:
         pseudo = self.PSEUDO_OF_COLOUR
         return np.asarray((others[:, 0] + pseudo * fallback) / (others.sum(axis=1) + pseudo))
 
-    def ratios(self, seen: Ints, looked: Ints, still_bright: Array, g_minus_r: Floats, is_counted: Bools) -> Array:
+    def ratios(
+        self, seen: Ints, looked: Ints, still_bright: Array, g_minus_r: Floats, is_counted: Bools, cell: Ints
+    ) -> Array:
         """Likelihood ratio of a counterpart to what is unrelated, by class first, shape (classes, n).
 
         Parameters
@@ -144,9 +180,11 @@ class Repeats:
             Colour of each, NaN where it is not known, shape (n,).
         is_counted
             Which of them may be among the objects that were counted, shape (n,).
+        cell
+            Of `matchers.coverage`, where each candidate lies, shape (n,).
         """
         later = np.maximum(looked - Looked.ONE_NIGHT, 0)
-        once = np.array(self.once)[later]
+        once = np.array(self.once)[_ecliptic_band()[cell]]
         gone = self.in_one_night(later, seen, g_minus_r, is_counted)
         still = (1 - SEEN_ONCE) * np.clip(still_bright, _SEEN_LATER_LEAST, _SEEN_LATER_MOST)
         is_one_night = seen == Seen.ONE_NIGHT
@@ -156,4 +194,4 @@ class Repeats:
         return np.asarray(np.where(looked == Looked.NOT_YET, 1.0, found))
 
 
-Repeats.FALLBACK = Repeats((0.45,) * LATER_NIGHTS)
+Repeats.FALLBACK = Repeats((0.45,) * (len(ECLIPTIC_EDGES_DEG) + 1))

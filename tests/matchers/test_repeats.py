@@ -6,11 +6,21 @@ from hypothesis import strategies as st
 from matchers.background import Background
 from matchers.bands import BandPoints
 from matchers.colours import COLOURS, NO_COLOUR, UnrelatedColours
-from matchers.coverage import Coverage
+from matchers.coverage import CELL_SHIFT, Coverage
 from matchers.exposure import Exposure, FirstLooks
 from matchers.objects import Objects
 from matchers.rates import BINS, GROUPS, RateHistogram, bins_of, group_of
-from matchers.repeats import LATER_NIGHTS, SEEN_ONCE, Looked, Repeats, Seen, counts_of, seen_of
+from matchers.repeats import (
+    ECLIPTIC_EDGES_DEG,
+    LATER_NIGHTS,
+    SEEN_ONCE,
+    Looked,
+    Repeats,
+    Seen,
+    counts_of,
+    once_counts_of,
+    seen_of,
+)
 from matchers.searched_sky import searched_sky
 from matchers.visibility import CLASSES, CounterpartOptions, Visibility
 from schemas.densities import skymap_of
@@ -40,6 +50,12 @@ def test_how_often_an_object_was_seen():
 
 SHAPE = LATER_NIGHTS, COLOURS, len(Seen)
 COUNTS = st.lists(st.integers(0, 10**5), min_size=36, max_size=36).map(lambda counts: np.array(counts).reshape(SHAPE))
+BANDS = len(ECLIPTIC_EDGES_DEG) + 1
+NOTHING = np.zeros((BANDS, 2), np.int64)
+"""Is known of what is seen once."""
+ON_ECLIPTIC, AT_POLE = (
+    (pixels_of(np.array([ra]), np.array([dec])) >> CELL_SHIFT)[0] for ra, dec in ((0, 0), (270, 66))
+)
 A_COLOUR = np.array([-1.0, 0.1, 1.0, np.nan])
 """In each bin."""
 
@@ -52,7 +68,7 @@ def in_one_night(told: Repeats, later: int) -> np.ndarray:
 
 @given(COUNTS)
 def test_no_fraction_is_0_or_1(counts):
-    told = Repeats.measured(counts)
+    told = Repeats.measured(counts, counts.reshape(-1, 2)[:BANDS])
     assert 0 < min(told.once) <= max(told.once) < 1
     for later in range(LATER_NIGHTS):
         for gone in in_one_night(told, later).tolist():
@@ -60,15 +76,17 @@ def test_no_fraction_is_0_or_1(counts):
 
 
 def test_a_young_store_has_the_fallback_and_an_old_one_what_it_saw():
-    nothing = Repeats.measured(np.zeros(SHAPE, np.int64))
+    nothing = Repeats.measured(np.zeros(SHAPE, np.int64), NOTHING)
     assert nothing.once == pytest.approx(Repeats.FALLBACK.once)
     for later, missed in enumerate((0.1, 0.01, 0.001)):
         expected = [flares + (1 - flares) * missed for flares in (0.12, 0.01, 0.01, 0.05)]
         assert in_one_night(nothing, later) == pytest.approx(expected)
     counts = np.zeros(SHAPE, np.int64)
     counts[1] = [[0, 10**6, 10**6], [0, 0, 10**6], [0, 10**6, 0], [3 * 10**6, 0, 0]]
-    seen = Repeats.measured(counts)
-    assert seen.once == pytest.approx((0.45, 3 / 7, 0.45), rel=1e-3)
+    once_counts = NOTHING.copy()
+    once_counts[1] = 3 * 10**6, 4 * 10**6
+    seen = Repeats.measured(counts, once_counts)
+    assert seen.once == pytest.approx((0.45, 3 / 7, 0.45, 0.45, 0.45), rel=1e-3)
     assert in_one_night(seen, 1)[:3] == pytest.approx((0.5, 0.0, 1.0), abs=1e-3)
     assert in_one_night(seen, 2) == pytest.approx(in_one_night(nothing, 2))
 
@@ -90,9 +108,9 @@ def test_an_object_is_not_compared_with_itself(counts, later, colour, seen):
     with_it = counts.copy()
     with_it[later, colour, seen] += 1
     own, g_minus_r = np.array([seen]), A_COLOUR[[colour]]
-    told = Repeats.measured(with_it)
+    told = Repeats.measured(with_it, NOTHING)
     found = told.in_one_night(np.array([later]), own, g_minus_r, np.array([True]))
-    assert found.tolist() == in_one_night(Repeats.measured(counts), later)[[colour]].tolist()
+    assert found.tolist() == in_one_night(Repeats.measured(counts, NOTHING), later)[[colour]].tolist()
     # Unless it was left out before.
     found = told.in_one_night(np.array([later]), own, g_minus_r, np.array([False]))
     assert found.tolist() == in_one_night(told, later)[[colour]].tolist()
@@ -107,20 +125,48 @@ def test_objects_are_counted_by_later_nights_and_colour():
     assert counts.tolist() == expected.tolist()
 
 
-def ratios_of(told: Repeats, seen: list[Seen], looked: Looked, still: float, colours: np.ndarray) -> np.ndarray:
+def ratios_of(
+    told: Repeats, seen: list[Seen], looked: Looked, still: float, colours: np.ndarray, cell: int = ON_ECLIPTIC
+) -> np.ndarray:
     """Of one class, and of objects that were not counted themselves."""
     count = len(seen)
     return told.ratios(
-        np.array(seen), np.full(count, looked), np.full((1, count), still), colours, np.zeros(count, np.bool_)
+        np.array(seen),
+        np.full(count, looked),
+        np.full((1, count), still),
+        colours,
+        np.zeros(count, np.bool_),
+        np.full(count, cell),
     )[0]
+
+
+def test_what_moves_crowds_along_the_ecliptic():
+    """So that something seen once is rarer far away from it, and worth more."""
+    cell = np.array([ON_ECLIPTIC, AT_POLE, AT_POLE, AT_POLE])
+    counts = once_counts_of(np.array([1, 2, 3, 0]), np.array([Seen.ONCE, Seen.ONCE, Seen.ONE_NIGHT, Seen.ONCE]), cell)
+    assert counts.tolist() == [[1, 0], [0, 0], [0, 0], [0, 0], [1, 1]]
+    once_counts = NOTHING.copy()
+    once_counts[0], once_counts[-1] = (900, 100), (100, 900)
+    told = Repeats.measured(np.zeros(SHAPE, np.int64), once_counts)
+    near, far = (
+        ratios_of(told, [Seen.ONCE], Looked.ONE_NIGHT, 0.5, np.array([0.3]), cell) for cell in (ON_ECLIPTIC, AT_POLE)
+    )
+    assert (near, far) == pytest.approx((SEEN_ONCE / 0.9, SEEN_ONCE / 0.1), rel=0.1)
+
+
+def test_bands_of_ecliptic_latitude():
+    """Of the pole, at 18 h and 66.56 deg, and of the solstice, on the ecliptic at 6 h and 23.44 deg."""
+    ra, dec = np.array([270.0, 90.0, 90.0, 180.0]), np.array([66.56, 23.44, 35.0, 0.0])
+    cell = pixels_of(ra, dec) >> CELL_SHIFT
+    counts = [once_counts_of(np.array([1]), np.array([Seen.ONCE]), one)[:, 0].tolist() for one in cell[:, None]]
+    assert counts == [[0, 0, 0, 0, 1], [1, 0, 0, 0, 0], [0, 0, 1, 0, 0], [1, 0, 0, 0, 0]]
 
 
 @given(still=st.floats(0, 1), counts=COUNTS, looked=st.sampled_from(Looked))
 def test_both_hypotheses_are_distributions(still, counts, looked):
     """The mean of a likelihood ratio over what is unrelated is 1, of any colour."""
-    told = Repeats(Repeats.measured(counts).once)  # in whose counts none of the three is
-    later = max(looked - Looked.ONE_NIGHT, 0)
-    once = told.once[later]
+    told = Repeats(Repeats.measured(counts, counts.reshape(-1, 2)[:BANDS]).once)  # in whose counts none of the three is
+    later, once = max(looked - Looked.ONE_NIGHT, 0), told.once[0]
     for gone, colour in zip(in_one_night(told, later), A_COLOUR, strict=True):
         ratios = ratios_of(told, list(Seen), looked, still, np.full(3, colour))
         unrelated = np.array([once, (1 - once) * gone, (1 - once) * (1 - gone)])
@@ -178,13 +224,18 @@ def test_new_objects_are_counted_where_a_later_night_has_looked():
     see("not looked at again", NIGHT_US, ra_deg=200.0)
     expected = np.zeros(SHAPE, np.int64)
     expected[0, NO_COLOUR] = 1
-    assert objects.repeats_of(objects.unrelated()) == Repeats.measured(expected)
+    band = once_counts_of(
+        np.array([1]), np.array([Seen.ONCE]), pixels_of(np.array([40.0]), np.array([10.0])) >> CELL_SHIFT
+    )
+    once_counts = band[:, :1] * [1, 2]
+    assert objects.repeats_of(objects.unrelated()) == Repeats.measured(expected, once_counts)
     see("much later", NIGHT_US + 4 * US_PER_DAY)
     see("another night", NIGHT_US + 5 * US_PER_DAY)
     expected[:] = 0
     expected[2, NO_COLOUR] = 1
     expected[0, NO_COLOUR, Seen.ONCE] = 1
-    assert objects.repeats_of(objects.unrelated()) == Repeats.measured(expected)
+    once_counts = band[:, :1] * [2, 2]
+    assert objects.repeats_of(objects.unrelated()) == Repeats.measured(expected, once_counts)
 
 
 def test_light_curves_of_new_objects_are_counted_by_colour():

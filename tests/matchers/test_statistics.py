@@ -134,7 +134,7 @@ def test_a_likely_counterpart_is_not_taken_out_of_counts_in_which_it_is_not():
     background = known(every_night(range(2)))["ztf"]
     counts = np.zeros((3, 4, 3), np.int64)
     counts[0, 2, HowOften.ONE_NIGHT] = 1
-    background = replace(background, repeats=Repeats.measured(counts))
+    background = replace(background, repeats=Repeats.measured(counts, np.zeros((5, 2), np.int64)))
     (counted,) = worth(trigger, window, [one], {"ztf": background})
     (left_out,) = worth(
         trigger, window, [one], {"ztf": replace(background, left_out=frozenset([one.object.object_id]))}
@@ -448,6 +448,7 @@ class Untold(Repeats):
         still_bright: np.ndarray,
         g_minus_r: np.ndarray,  # noqa: ARG002
         is_counted: np.ndarray,  # noqa: ARG002
+        cell: np.ndarray,  # noqa: ARG002
     ) -> np.ndarray:
         return np.ones_like(still_bright)
 
