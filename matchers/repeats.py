@@ -117,9 +117,9 @@ class Repeats:
     once
         Fraction that was seen once, by ecliptic latitude: asteroids are, and crowd along the ecliptic.
     again
-        By the number of later nights in which somebody looked.
-        Of what was seen again, and its colour: how many objects in one night only, and how many in several. Flares are
-        blue, so that something red that is gone soon is no flare; but one look may miss what is still there.
+        By the number of later nights in which somebody looked, and by colour: of what was seen again, how many objects
+        in one night only, and how many in several. Flares are blue, so that something red that is gone soon is no
+        flare; but one look may miss what is still there.
     """
 
     once: tuple[float, ...]
