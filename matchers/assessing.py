@@ -140,15 +140,10 @@ class Assessor:
         weighed = 0
         for verdict in self._verdicts(places):
             known = backgrounds.get(verdict.object.survey)
-            curves, left_out = (UNMEASURED, ()) if known is None else (known.curves, known.left_out)
+            curves = UNMEASURED if known is None else known.curves
             if verdict.evidence is NO_EVIDENCE or self._weighed_by.get(verdict.id) is not curves:
                 self._weighed_by[verdict.id] = curves
-                self._ledger.refresh(
-                    replace(
-                        verdict,
-                        evidence=evidence_of(verdict, curves, is_counted=verdict.object.object_id not in left_out),
-                    )
-                )
+                self._ledger.refresh(replace(verdict, evidence=evidence_of(verdict, curves)))
                 weighed += 1
         return weighed
 

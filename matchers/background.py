@@ -59,8 +59,6 @@ class Background:
         About the faintest magnitude that it still finds.
     repeats
         How often its new objects are seen again.
-    left_out
-        Names of objects that are likely counterparts, so that nothing of ``curves`` and ``repeats`` comes from them.
     """
 
     survey: str
@@ -72,7 +70,6 @@ class Background:
     _band_deg2_nights: Array = field(repr=False)
     _nights: int
     repeats: Repeats = Repeats.FALLBACK
-    left_out: frozenset[str] = frozenset()
 
     @classmethod
     def measured(
@@ -81,7 +78,6 @@ class Background:
         coverage: Coverage,
         curves: UnrelatedCurves = UNMEASURED,
         repeats: Repeats = Repeats.FALLBACK,
-        left_out: frozenset[str] = frozenset(),
     ) -> "Background":
         """As it is known now."""
         new, visited, nights = coverage.new_objects()
@@ -101,7 +97,7 @@ class Background:
             )
             rate = _posterior(near_new, near_deg2_nights, rate)
         depth_mag = _depth_mag(survey, coverage.magnitudes())
-        return cls(survey, curves, rate, depth_mag, coverage, band_new, band_deg2_nights, nights, repeats, left_out)
+        return cls(survey, curves, rate, depth_mag, coverage, band_new, band_deg2_nights, nights, repeats)
 
     def visits(self) -> tuple[Visits, ...]:
         """Where and when the survey looked, as it is known now."""

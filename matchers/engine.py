@@ -386,7 +386,7 @@ class Engine:
     def _surroundings(self, matcher: str, now_us: int) -> Surroundings:
         hour = now_us // HOUR_US
         if hour != self._background_hour or self._backgrounds.keys() != set(self.index.surveys()):
-            self._backgrounds, self._background_hour = self.index.backgrounds(now_us, self.ledger.likely()), hour
+            self._backgrounds, self._background_hour = self.index.backgrounds(now_us), hour
         return Surroundings(self._backgrounds, self._triggers_per_year(matcher, now_us), now_us)
 
     def _triggers_per_year(self, matcher: str, now_us: int) -> float:

@@ -159,19 +159,17 @@ class Exposure:
         chance = np.where(never_missed, self._visibility.at_once(self._first_delay_d), chance)
         return np.asarray(chance * self._bright_at_first * self._inside)
 
-    def seen_again(self, repeats: Repeats, seen: Ints, g_minus_r: Array, is_counted: Bools) -> Array:
+    def seen_again(self, repeats: Repeats, seen: Ints, g_minus_r: Array) -> Array:
         """Likelihood ratio of counterparts to what is unrelated, of how often each candidate was seen; by class first.
 
         Parameters
         ----------
         seen, g_minus_r
             `matchers.repeats.Seen` and colour of each, NaN where it is not known; shape (n,).
-        is_counted
-            Which of them may be among what is unrelated, shape (n,).
         """
         before, after = self._bright_at_first, self._visibility.bright(self._later_delay_d)
         still = np.divide(after, before, out=np.ones_like(after), where=before > 0)
-        return repeats.ratios(seen, self._looked, still, g_minus_r, is_counted, self._cells[self._rows])
+        return repeats.ratios(seen, self._looked, still, g_minus_r, self._cells[self._rows])
 
     def nearer(self, level: Array) -> Array:
         """Expected number of unrelated objects on levels as high or higher, and visited nights no later, shape (n,)."""

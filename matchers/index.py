@@ -2,10 +2,8 @@
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping, Sequence
-from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
-from types import MappingProxyType
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,8 +19,6 @@ from schemas.times import US_PER_S
 HOUR_US = 3600 * US_PER_S
 ObjectKey = tuple[str, str]
 """Survey and object id."""
-
-_NONE_LIKELY: Final[Mapping[str, AbstractSet[str]]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -106,15 +102,13 @@ class _Survey:
     measured: tuple[int, Background] | None = None
     """In which hour, and what."""
 
-    def background(self, name: str, hour: int, likely: AbstractSet[str]) -> Background:
+    def background(self, name: str, hour: int) -> Background:
         if self.measured is None or self.measured[0] != hour:
             known = self.objects
-            new = known.unrelated(likely)
+            new = known.new()
             self.measured = (
                 hour,
-                Background.measured(
-                    name, known.coverage, known.curves_of(new), known.repeats_of(new), frozenset(likely)
-                ),
+                Background.measured(name, known.coverage, known.curves_of(new), known.repeats_of(new)),
             )
         return self.measured[1]
 
@@ -249,19 +243,10 @@ class AlertIndex:
             survey.nights = tuple(night for night in (night.since(before_us) for night in survey.nights) if night.runs)
         return before - len(self)
 
-    def backgrounds(self, now_us: int, likely: Mapping[str, AbstractSet[str]] = _NONE_LIKELY) -> dict[str, Background]:
-        """What is unrelated, by survey, as it is known now; measured anew at each full hour of the data's clock.
-
-        Parameters
-        ----------
-        likely
-            By survey, the names of objects that are likely counterparts, which are not taken for unrelated.
-        """
+    def backgrounds(self, now_us: int) -> dict[str, Background]:
+        """What is unrelated, by survey, as it is known now; measured anew at each full hour of the data's clock."""
         hour = now_us // HOUR_US
-        return {
-            name: survey.background(name, hour, likely.get(name, frozenset()))
-            for name, survey in sorted(self._surveys.items())
-        }
+        return {name: survey.background(name, hour) for name, survey in sorted(self._surveys.items())}
 
     def surveys(self) -> list[str]:
         """Of which something is known, sorted."""

@@ -146,10 +146,8 @@ def judge(
     return found
 
 
-def evidence_of(
-    coincidence: Coincidence, background: UnrelatedCurves, *, is_counted: bool = True
-) -> LightCurveEvidence:
-    """What the light curve of a coincidence tells, compared with those of unrelated objects, among which it may be."""
+def evidence_of(coincidence: Coincidence, background: UnrelatedCurves) -> LightCurveEvidence:
+    """What the light curve of a coincidence tells, compared with those of unrelated objects."""
     found = coincidence.object
     return evidence(
         found.light_curve,
@@ -157,7 +155,6 @@ def evidence_of(
         first_detection_us=found.first_detection_us,
         last_non_detection_us=found.last_non_detection_us,
         background=background,
-        is_counted=is_counted,
     )
 
 

@@ -11,8 +11,6 @@ from matchers.index import ObjectKey
 from schemas.records import Coincidence, State
 from schemas.statistics import Statistics
 
-_LIKELY = 0.5
-
 
 class Cause(StrEnum):
     """What made a revision: `Coincidence.reason`. The first seven propose or update, the others withdraw."""
@@ -144,15 +142,6 @@ class Ledger:
     def of_object(self, survey: str, object_id: str) -> list[Coincidence]:
         """Those of an object, as `of_trigger`."""
         return self._known(self._of_object.get((survey, object_id), ()))
-
-    def likely(self) -> dict[str, set[str]]:
-        """By survey, the objects that are rather counterparts than not, of any trigger."""
-        found: defaultdict[str, set[str]] = defaultdict(set)
-        for name, worth in self._statistics.items():
-            verdict = self._verdicts.get(name) if worth.posterior > _LIKELY else None
-            if verdict is not None:
-                found[verdict.object.survey].add(verdict.object.object_id)
-        return dict(found)
 
     def groups(self) -> list[GroupKey]:
         """All that have verdicts, sorted."""

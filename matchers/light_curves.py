@@ -32,7 +32,6 @@ def evidence(
     first_detection_us: int,
     last_non_detection_us: int | None,
     background: UnrelatedCurves,
-    is_counted: bool = True,
 ) -> LightCurveEvidence:
     """What a light curve tells, in the light of a trigger.
 
@@ -43,9 +42,7 @@ def evidence(
     first_detection_us, last_non_detection_us
         What is known of the object's onset, whether or not these are stored.
     background
-        What those of unrelated objects are like.
-    is_counted
-        Whether this object may be one of them, with which it is not to be compared.
+        What those of unrelated objects are like, among which this one is, and with which it is not to be compared.
 
     Returns
     -------
@@ -64,9 +61,7 @@ def evidence(
     colour = _colour(by_band, lines)
     terms = []
     if lines:
-        terms.append(
-            rate_terms(_after_trigger(by_band, lines), background.rates, _compared(by_band, colour, is_counted))
-        )
+        terms.append(rate_terms(_after_trigger(by_band, lines), background.rates, _compared(by_band, colour)))
     if colour and colour.bands == "g-r" and colour.time_d > 0:
         terms.append(colour_terms(colour.mag, colour.err_mag, colour.time_d, background.colours))
     return LightCurveEvidence(
@@ -98,12 +93,10 @@ class _Colour(NamedTuple):
     bands: str
 
 
-def _compared(by_band: Mapping[str, Sequence[Point]], colour: _Colour | None, is_counted: bool) -> Compared:
+def _compared(by_band: Mapping[str, Sequence[Point]], colour: _Colour | None) -> Compared:
     """The object as `matchers.bands.BandPoints` counts it."""
     g_minus_r = np.array([colour.mag if colour and colour.bands == "g-r" else np.nan])
     of_colour = int(colour_bins(g_minus_r)[0])
-    if not is_counted:
-        return Compared(of_colour)
     spans_d = {band: points[-1].time_d - points[0].time_d for band, points in by_band.items()}
     counted = [band for band, span_d in spans_d.items() if span_d >= LEAST_COUNTED_SPAN_US / US_PER_DAY]
     rates = [(by_band[band][-1].mag - by_band[band][0].mag) / spans_d[band] for band in counted]

@@ -5,7 +5,6 @@ algorithm L), a whole batch at a time; it takes about 60 bytes, and 30 for each 
 """
 
 from collections.abc import Mapping
-from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from hashlib import blake2b
@@ -246,17 +245,13 @@ class Objects:
         columns, codes = self._table.columns, codes[known]
         return int(columns.first_us[codes].min(initial=_LATEST)), int(columns.last_us[codes].max(initial=_NEVER))
 
-    def unrelated(self, likely: AbstractSet[str] = frozenset()) -> Ints:
-        """Codes of new objects, at most some hundred thousand, evenly chosen: first detected since anything is known
-        of visits, and no likely counterparts, the names of which are given.
+    def new(self) -> Ints:
+        """Codes of new objects, first detected since anything is known of visits: at most some hundred thousand, evenly
+        chosen.
         """
-        columns = self._table.columns
-        new = (columns.first_us[: self._used] >= self.coverage.since_us) & (columns.cell[: self._used] != _NO_CELL)
-        if likely:
-            codes, known = self._found(np.array(sorted(likely)))
-            new[codes[known]] = False
-        every = self._used // _MOST_SAMPLED + 1
-        return np.flatnonzero(new[::every]) * every
+        columns, every = self._table.columns, slice(0, self._used, self._used // _MOST_SAMPLED + 1)
+        new = (columns.first_us[every] >= self.coverage.since_us) & (columns.cell[every] != _NO_CELL)
+        return np.flatnonzero(new) * every.step
 
     def curves_of(self, codes: Ints) -> UnrelatedCurves:
         """What the light curves of these objects are like."""

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from matchers.colours import COLOURS, colour_bins
 from matchers.coverage import CELL_ORDER, CELLS
 from schemas.pixels import Array, cell_centres
-from schemas.records import Bools, Floats, Ints
+from schemas.records import Floats, Ints
 from schemas.times import US_PER_DAY
 
 _NIGHT_US: Final = US_PER_DAY // 2
@@ -144,29 +144,27 @@ class Repeats:
         again = counts[:, :, Seen.ONE_NIGHT :].tolist()
         return cls(tuple(once.tolist()), tuple(tuple(map(tuple, of_nights)) for of_nights in again))
 
-    def in_one_night(self, later: Ints, seen: Ints, g_minus_r: Floats, is_counted: Bools) -> Array:
+    def in_one_night(self, later: Ints, seen: Ints, g_minus_r: Floats) -> Array:
         """Of what is unrelated, of the colour of each candidate, and seen again: how much is in one night only.
 
-        A candidate that was counted itself is left out, as few others may be like it.
+        The candidate itself was counted, too; it is left out, as few others may be like it.
 
         Parameters
         ----------
         later
             Number of later nights less 1, shape (n,).
-        seen, g_minus_r, is_counted
+        seen, g_minus_r
             As in `ratios`.
         """
         colour = colour_bins(g_minus_r)
-        own = np.stack([seen == Seen.ONE_NIGHT, seen == Seen.SEVERAL_NIGHTS], axis=-1) & is_counted[:, None]
+        own = np.stack([seen == Seen.ONE_NIGHT, seen == Seen.SEVERAL_NIGHTS], axis=-1)
         others = np.maximum(np.array(self.again)[later, colour] - own, 0)
         flares = np.array(self.FLARES)[colour]
         fallback = flares + (1 - flares) * self.MISSED ** (later + 1.0)
         pseudo = self.PSEUDO_OF_COLOUR
         return np.asarray((others[:, 0] + pseudo * fallback) / (others.sum(axis=1) + pseudo))
 
-    def ratios(
-        self, seen: Ints, looked: Ints, still_bright: Array, g_minus_r: Floats, is_counted: Bools, cell: Ints
-    ) -> Array:
+    def ratios(self, seen: Ints, looked: Ints, still_bright: Array, g_minus_r: Floats, cell: Ints) -> Array:
         """Likelihood ratio of a counterpart to what is unrelated, by class first, shape (classes, n).
 
         Parameters
@@ -178,14 +176,12 @@ class Repeats:
             somebody looked, by class first, shape (classes, n).
         g_minus_r
             Colour of each, NaN where it is not known, shape (n,).
-        is_counted
-            Which of them may be among the objects that were counted, shape (n,).
         cell
             Of `matchers.coverage`, where each candidate lies, shape (n,).
         """
         later = np.maximum(looked - Looked.ONE_NIGHT, 0)
         once = np.array(self.once)[_ecliptic_band()[cell]]
-        gone = self.in_one_night(later, seen, g_minus_r, is_counted)
+        gone = self.in_one_night(later, seen, g_minus_r)
         still = (1 - SEEN_ONCE) * np.clip(still_bright, _SEEN_LATER_LEAST, _SEEN_LATER_MOST)
         is_one_night = seen == Seen.ONE_NIGHT
         in_later = np.where(is_one_night, (1 - SEEN_ONCE - still) / gone, still / (1 - gone))

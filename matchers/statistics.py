@@ -127,9 +127,7 @@ class Assessment:
             observed[rows] = exposure.observed_fraction
             nearer[rows] = exposure.nearer(found.level[rows])
             chances[:, rows] = exposure.found_at(never_missed=found.never_missed[rows])
-            is_counted = np.array([standing[row].object.object_id not in background.left_out for row in rows.tolist()])
-            seen = found.seen[rows], found.g_minus_r[rows], is_counted
-            chances[:, rows] *= exposure.seen_again(background.repeats, *seen)
+            chances[:, rows] *= exposure.seen_again(background.repeats, found.seen[rows], found.g_minus_r[rows])
             for row, model in zip(rows.tolist(), background.models(found.cell[rows]), strict=True):
                 models[row] = model
         for exposure in exposures:

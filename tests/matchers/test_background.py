@@ -14,7 +14,6 @@ from matchers.background import (
 )
 from matchers.coverage import CELL_DEG2, CELL_ORDER, CELL_SHIFT, CELLS, Coverage
 from matchers.index import HOUR_US, AlertIndex
-from matchers.rates import bins_of
 from schemas.pixels import cell_centres
 from tests.matchers.made import DAY, T0, alerts_of
 from tests.matchers.skies import Sky, every_night
@@ -103,21 +102,3 @@ def test_rates_are_measured_anew_each_hour_and_visits_are_always_current():
     assert same is before
     assert later.per_deg2_night.max() > same.per_deg2_night.max()
     assert len(same.visits()) == len(later.visits()) == 2
-
-
-def test_likely_counterparts_are_not_taken_for_unrelated():
-    index = AlertIndex()
-    rows = [
-        {"id": 10 * number + night, "obj": name, "t": T0 + night * DAY, "ra": 10, "dec": 20, "mag": 19.0 + night * rate}
-        for number, (name, rate) in enumerate({"fading": 0.7, "rising": -0.1}.items())
-        for night in (0, 2)
-    ]
-    index.add(alerts_of(rows))
-    every = index.backgrounds(T0 + 3 * DAY)["ztf"]
-    others = index.backgrounds(T0 + 4 * DAY, {"ztf": {"fading", "unheard of"}, "lsst": {"rising"}})["ztf"]
-    for fading, rising, background in ((1, 1, every), (0, 1, others)):
-        counts = np.array(background.curves.rates.counts).sum(axis=(0, 1))
-        assert counts[bins_of(np.array([0.7, -0.1]))].tolist() == [fading, rising]
-        assert np.array(background.repeats.again).sum() == fading + rising
-    assert every.left_out == frozenset()
-    assert others.left_out == {"fading", "unheard of"}

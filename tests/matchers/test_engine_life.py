@@ -99,15 +99,6 @@ class TestAssessment:
         assert (change.reason, change.changed) == ("assessment", ("posterior",))
         assert engine.standing()[0].statistics == change.statistics
 
-    def test_a_likely_counterpart_is_not_taken_for_something_unrelated(self):
-        engine = engine_of()
-        put(engine, notice_of(localisation=cone(10, 20, 0.001, 0.9)), T0)
-        taken(engine, alerts_of([row(1, "a", MINUTE, dec=20.0005), row(2, "far away", MINUTE, dec=60)]), T0 + MINUTE)
-        (found,) = engine.standing()
-        assert found.statistics.posterior > 0.5
-        all_of(engine.reassess(T0 + 60 * MINUTE))
-        assert engine.index.backgrounds(T0 + 60 * MINUTE)["ztf"].left_out == {"a"}
-
     def test_nothing_is_assessed_of_a_trigger_that_is_forgotten(self):
         engine = engine_of()
         put(engine, notice_of(), T0)

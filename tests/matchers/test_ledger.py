@@ -63,19 +63,6 @@ def test_what_stands_is_the_verdict_under_the_number_of_the_last_revision():
     assert (ledger.standing(), ledger.current(), ids(list(ledger))) == ([], [], ["one"])
 
 
-def test_what_is_rather_a_counterpart_than_not_is_likely():
-    ledger = Ledger()
-    assert COINCIDENCE.statistics is not None
-    for name, posterior in (("one", 0.51), ("other", 0.49)):
-        found = replace(VERDICT.object, object_id=f"ZTF {name}")
-        ledger.hold(replace(VERDICT, id=name, object=found), Cause.ALERT)
-        ledger.assessed({name: replace(COINCIDENCE.statistics, posterior=posterior)})
-    assert ledger.likely() == {VERDICT.object.survey: {"ZTF one"}}
-    ledger.drop("one", Cause.RETRACTED)
-    ledger.assessed({"one": replace(COINCIDENCE.statistics, posterior=0.9)})
-    assert ledger.likely() == {}
-
-
 def test_only_science_makes_a_verdict_another():
     trigger = VERDICT.trigger
     assert is_same(VERDICT, replace(VERDICT, provenance=Provenance("other", "0", ("more",)), revision=4))

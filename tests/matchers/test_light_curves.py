@@ -35,7 +35,6 @@ def told(
     missed_d: float | None = None,
     trigger_us: int = T0,
     background: UnrelatedCurves = UNMEASURED,
-    is_counted: bool = True,
 ) -> LightCurveEvidence:
     earliest_us = min((one.time_us for one in points), default=T0)
     return evidence(
@@ -44,7 +43,6 @@ def told(
         first_detection_us=earliest_us if first_d is None else T0 + round(first_d * US_PER_DAY),
         last_non_detection_us=None if missed_d is None else T0 + round(missed_d * US_PER_DAY),
         background=background,
-        is_counted=is_counted,
     )
 
 
@@ -169,13 +167,6 @@ def test_it_is_compared_with_others_of_its_colour_and_not_with_itself():
 
     assert afterglow(red, all_fade.rates) > afterglow(blue, all_fade.rates) + 2
     assert afterglow(red, with_it) == pytest.approx(afterglow(red, rising), abs=0.05)
-    # Which is in none of the counts if it is a likely counterpart.
-    assert (
-        told(
-            *red, background=UnrelatedCurves(with_it, UnrelatedColours.FALLBACK), is_counted=False
-        ).log_likelihood_ratio[AFTERGLOW]
-        < afterglow(red, with_it) - 0.2
-    )
     others = counts.copy()
     others[COLOURS - 2, :, bins_of(np.array([0.5]))] = 2
     assert afterglow(red, RateHistogram.measured(others)) < afterglow(red, with_it) - 0.2

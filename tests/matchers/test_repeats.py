@@ -62,8 +62,7 @@ A_COLOUR = np.array([-1.0, 0.1, 1.0, np.nan])
 
 def in_one_night(told: Repeats, later: int) -> np.ndarray:
     """By colour, of what was not counted itself."""
-    nothing = np.zeros(COLOURS, np.bool_)
-    return told.in_one_night(np.full(COLOURS, later), np.full(COLOURS, Seen.ONCE), A_COLOUR, nothing)
+    return told.in_one_night(np.full(COLOURS, later), np.full(COLOURS, Seen.ONCE), A_COLOUR)
 
 
 @given(COUNTS)
@@ -109,11 +108,8 @@ def test_an_object_is_not_compared_with_itself(counts, later, colour, seen):
     with_it[later, colour, seen] += 1
     own, g_minus_r = np.array([seen]), A_COLOUR[[colour]]
     told = Repeats.measured(with_it, NOTHING)
-    found = told.in_one_night(np.array([later]), own, g_minus_r, np.array([True]))
+    found = told.in_one_night(np.array([later]), own, g_minus_r)
     assert found.tolist() == in_one_night(Repeats.measured(counts, NOTHING), later)[[colour]].tolist()
-    # Unless it was left out before.
-    found = told.in_one_night(np.array([later]), own, g_minus_r, np.array([False]))
-    assert found.tolist() == in_one_night(told, later)[[colour]].tolist()
 
 
 def test_objects_are_counted_by_later_nights_and_colour():
@@ -135,7 +131,6 @@ def ratios_of(
         np.full(count, looked),
         np.full((1, count), still),
         colours,
-        np.zeros(count, np.bool_),
         np.full(count, cell),
     )[0]
 
@@ -228,14 +223,14 @@ def test_new_objects_are_counted_where_a_later_night_has_looked():
         np.array([1]), np.array([Seen.ONCE]), pixels_of(np.array([40.0]), np.array([10.0])) >> CELL_SHIFT
     )
     once_counts = band[:, :1] * [1, 2]
-    assert objects.repeats_of(objects.unrelated()) == Repeats.measured(expected, once_counts)
+    assert objects.repeats_of(objects.new()) == Repeats.measured(expected, once_counts)
     see("much later", NIGHT_US + 4 * US_PER_DAY)
     see("another night", NIGHT_US + 5 * US_PER_DAY)
     expected[:] = 0
     expected[2, NO_COLOUR] = 1
     expected[0, NO_COLOUR, Seen.ONCE] = 1
     once_counts = band[:, :1] * [2, 2]
-    assert objects.repeats_of(objects.unrelated()) == Repeats.measured(expected, once_counts)
+    assert objects.repeats_of(objects.new()) == Repeats.measured(expected, once_counts)
 
 
 def test_light_curves_of_new_objects_are_counted_by_colour():
@@ -249,7 +244,7 @@ def test_light_curves_of_new_objects_are_counted_by_colour():
             for band, of_band in (("r", 0.0), ("g", g_minus_r)):
                 alerts = one_alert(name, time_us, 40.0, since_us or NIGHT_US, band, mag + of_band)
                 objects.store(objects.observe(alerts)[0], alerts)
-    told = objects.curves_of(objects.unrelated())
+    told = objects.curves_of(objects.new())
     expected = UnrelatedColours.measured(np.array([-0.4, 0.6]))
     assert told.colours.objects == 2
     assert told.colours.mean_mag == pytest.approx(expected.mean_mag, abs=1e-5)
@@ -258,10 +253,6 @@ def test_light_curves_of_new_objects_are_counted_by_colour():
     for colour, rate in ((0, 0.5), (2, -0.25)):
         counts[colour, [group_of("g"), group_of("r")], bins_of(np.array([rate]))] = 1
     assert told.rates == RateHistogram.measured(counts)
-    counts[2] = 0
-    without_red = objects.unrelated({"red", "never seen"})
-    assert objects.curves_of(without_red).rates == RateHistogram.measured(counts)
-    assert len(objects.unrelated({"red"} | {"blue"})) == 0
 
 
 def test_colours_are_of_one_night():
@@ -302,7 +293,7 @@ def exposure_of(visits: list[int], first_us: list[int], now_us: int) -> Exposure
 def ratio(exposure: Exposure, seen: Seen, candidate: int = 0) -> float:
     count = len(exposure._looked)
     unknown = np.full(count, np.nan)
-    told = exposure.seen_again(Repeats.FALLBACK, np.full(count, seen), unknown, np.zeros(count, np.bool_))
+    told = exposure.seen_again(Repeats.FALLBACK, np.full(count, seen), unknown)
     return float(told[AFTERGLOW, candidate])
 
 

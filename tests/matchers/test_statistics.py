@@ -17,7 +17,6 @@ from matchers.counterparts import class_weights
 from matchers.coverage import CELL_SHIFT, CELLS
 from matchers.grb import GrbOptions, grb
 from matchers.repeats import SEEN_ONCE, Repeats
-from matchers.repeats import Seen as HowOften
 from matchers.source_classes import onset_terms
 from matchers.statistics import Assessment, assess, expected_chance
 from matchers.unrelated import UNMEASURED
@@ -120,27 +119,6 @@ def test_without_any_visit_its_own_detection_is_one():
     assert found.expected_chance == pytest.approx(RATE * math.pi * 0.05**2, rel=1e-3)
     assert 0 < found.posterior < 1
     assert found.observed_fraction > 0.8
-
-
-def test_a_likely_counterpart_is_not_taken_out_of_counts_in_which_it_is_not():
-    """Of a single object that was red and seen in one night only, the candidate may be the one."""
-    trigger, window = searched()
-    one = at(trigger, 0.02, T0 + HOUR)
-    one = replace(
-        one,
-        object=replace(one.object, alert_ids=(1, 2)),
-        evidence=replace(one.evidence, colour_mag=0.5, colour_bands="g-r"),
-    )
-    background = known(every_night(range(2)))["ztf"]
-    counts = np.zeros((3, 4, 3), np.int64)
-    counts[0, 2, HowOften.ONE_NIGHT] = 1
-    background = replace(background, repeats=Repeats.measured(counts, np.zeros((5, 2), np.int64)))
-    (counted,) = worth(trigger, window, [one], {"ztf": background})
-    (left_out,) = worth(
-        trigger, window, [one], {"ztf": replace(background, left_out=frozenset([one.object.object_id]))}
-    )
-    gone = [(others + 15 * 0.109) / (others + 15) for others in (0, 1)]
-    assert counted.weight / left_out.weight == pytest.approx(gone[1] / gone[0])
 
 
 def test_nothing_stands_or_nothing_is_known_of_the_sky():
@@ -447,7 +425,6 @@ class Untold(Repeats):
         looked: np.ndarray,  # noqa: ARG002
         still_bright: np.ndarray,
         g_minus_r: np.ndarray,  # noqa: ARG002
-        is_counted: np.ndarray,  # noqa: ARG002
         cell: np.ndarray,  # noqa: ARG002
     ) -> np.ndarray:
         return np.ones_like(still_bright)
