@@ -27,8 +27,6 @@ SMALLEST_FETCH_BYTES: Final = 64 << 10
 COMMIT_S: Final = 5.0
 IDLE_S: Final = 10.0
 """How long to wait for a first message at a time."""
-_ANSWER_S: Final = 10.0
-"""Without an answer the client asks for 40 s on its own account, in which nobody hears that the cluster is away."""
 _US_PER_MS: Final = 1000
 
 
@@ -281,9 +279,7 @@ class Session:
             if await self._listed() != partitions:
                 return
             if self._consumer is not None:
-                async with asyncio.timeout(_ANSWER_S):
-                    ends = await self._consumer.end_offsets(partitions)
-                for partition, end in ends.items():
+                for partition, end in (await self._consumer.end_offsets(partitions)).items():
                     self._observe.lag(partition.topic, partition.partition, max(0, end - self._kept[partition]))
 
     async def _commit_regularly(self, consumer: AIOKafkaConsumer) -> None:
