@@ -153,9 +153,9 @@ def quarantine(database: sqlite3.Connection, reason: str | None) -> list[dict[st
     """What could not be read, the oldest first; of one reason, or of all."""
     asked = (
         "SELECT id, stored_us, source, origin, reason, detail, bytes FROM rejected "
-        "WHERE ?1 IS NULL OR reason = ?1 ORDER BY id"
+        "WHERE :reason IS NULL OR reason = :reason ORDER BY id"
     )
-    listed = [dict(zip(QUARANTINE_NAMES, row, strict=True)) for row in database.execute(asked, [reason])]
+    listed = [dict(zip(QUARANTINE_NAMES, row, strict=True)) for row in database.execute(asked, {"reason": reason})]
     return [row | {"stored_utc": iso_from_us(row["stored_utc"])} for row in listed]
 
 
@@ -164,8 +164,9 @@ def capped(database: sqlite3.Connection, substream: str | None) -> list[dict[str
     asked = (
         "SELECT k.substream, k.night, k.coincidence_id, k.revision, c.document FROM capped k "
         "JOIN coincidence c ON c.id = k.coincidence_id AND c.revision = k.revision "
-        "WHERE ?1 IS NULL OR k.substream = ?1 ORDER BY k.substream, k.night, k.coincidence_id, k.revision"
+        "WHERE :substream IS NULL OR k.substream = :substream "
+        "ORDER BY k.substream, k.night, k.coincidence_id, k.revision"
     )
     names = ("substream", "night", "coincidence", "revision", "document")
-    listed = [dict(zip(names, row, strict=True)) for row in database.execute(asked, [substream])]
+    listed = [dict(zip(names, row, strict=True)) for row in database.execute(asked, {"substream": substream})]
     return [row | {"night": night_name(row["night"])} for row in listed]
